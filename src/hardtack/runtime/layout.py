@@ -1,0 +1,95 @@
+"""What a model directory says it is, read once and frozen: architecture, modules, lengths, prompts, labels.
+
+Reads small JSON files only. What is not understood is an :class:`~hardtack.errors.UnsupportedModel` that names the
+file and the key; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from hardtack.spec.words import Pooling, Similarity, Task
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Dense:
+    """One sentence-transformers ``Dense`` module.
+
+    Attributes:
+        weights: the safetensors file, relative to the model directory; holds ``linear.weight`` (and ``linear.bias``).
+        inputs: in_features.
+        outputs: out_features.
+        bias: whether there is a bias.
+        activation: ``tanh`` or ``identity`` (or another that the families know).
+    """
+
+    weights: str
+    inputs: int
+    outputs: int
+    bias: bool
+    activation: str
+
+
+@dataclass(frozen=True)
+class Tokenizing:
+    """How texts become ids.
+
+    Attributes:
+        file: ``tokenizer.json``, relative to the model directory.
+        max_length: tokens a text (or pair) is cut to, special tokens included; None: as the architecture allows.
+        pad_id: the id of the padding token.
+        pad_type_id: token type of padding.
+        pad_left: padding goes left of the text.
+        special: whether special tokens are added (static models: no).
+    """
+
+    file: str
+    max_length: int | None
+    pad_id: int
+    pad_type_id: int = 0
+    pad_left: bool = False
+    special: bool = True
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A model directory, understood.
+
+    Attributes:
+        directory: where it lies.
+        task: what it is loaded for.
+        family: the name of a module in :mod:`hardtack.runtime.families`: bert, roberta, mpnet, t5, static.
+        config: ``config.json``, as it is.
+        weights: safetensors files of the transformer (several where it is sharded), relative to ``directory``.
+        tokenizing: how texts become ids.
+        pooling: for embedders with a transformer; None for rerankers, classifiers and static models.
+        dense: Dense modules after pooling, in order.
+        normalize: whether vectors are normalised to length one.
+        similarity: what the vectors are meant to be compared with.
+        prompts: name → text put before each input.
+        default_prompt: a name in ``prompts``, or None.
+        labels: ``id2label`` in order, for rerankers and classifiers; empty for embedders.
+        activation: what the model's own files say about the logits of a reranker: ``sigmoid``, ``identity`` or
+            None where they say nothing (sentence-transformers then takes sigmoid for one label, identity for more).
+    """
+
+    directory: Path
+    task: Task
+    family: str
+    config: Mapping[str, Any]
+    weights: tuple[str, ...]
+    tokenizing: Tokenizing
+    pooling: Pooling | None = None
+    dense: tuple[Dense, ...] = ()
+    normalize: bool = False
+    similarity: Similarity = Similarity.COSINE
+    prompts: Mapping[str, str] = field(default=_EMPTY)
+    default_prompt: str | None = None
+    labels: tuple[str, ...] = ()
+    activation: str | None = None
