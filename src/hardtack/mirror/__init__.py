@@ -1,0 +1,1 @@
+"""A read-only Hub, fed from folders."""

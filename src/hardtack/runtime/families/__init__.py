@@ -1,0 +1,1 @@
+"""The architectures that are drawn as OpenVINO graphs straight from their safetensors, one a file."""
