@@ -89,10 +89,10 @@ def candidates(model: LockedModel, lock: Path, settings: Settings) -> Iterator[P
         lock: the lock's file; a pantry's own lock makes its folder the first place.
         settings: for the pantry and the store.
     """
-    roots = [lock.parent, settings.pantry] if lock.name == LOCK_NAME else [settings.pantry]
-    for root in dict.fromkeys(root.absolute() for root in roots):
-        # a project's folder holds a lock too, but a model only where it was baked in place
-        if is_pantry(root):
+    for root in dict.fromkeys((lock.parent.absolute(), settings.pantry.absolute())):
+        # a project's folder holds a lock too; its manifest tells it from a pantry, and a folder in it that happens to
+        # bear a key's name is not a model
+        if is_pantry(root) and not (root / MANIFEST_NAME).exists():
             yield Place(root / model.folder, "pantry")
     if model.source == "local":
         yield Place(lock.parent / model.repo, "local")
