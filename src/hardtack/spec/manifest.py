@@ -110,7 +110,7 @@ def parse_manifest(text: str, name: str = MANIFEST_NAME) -> Manifest:
     Raises:
         ManifestError: with the line, what was expected and what was found.
     """
-    document = Document(text, name, ManifestError, f"hardtack init --help  # or edit {Path(name).name}")
+    document = Document(text, name, ManifestError, f"${{EDITOR:-vi}} {name}")
     root = document.root
     models = tuple(_read_model(key, table) for key, table in root.named_tables("models"))
     policy = root.table("policy")
