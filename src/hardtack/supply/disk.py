@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,13 +50,13 @@ def need(path: Path, size: int, free: int) -> None:
     """
     if size > free:
         raise DiskError(
-            "there is not enough free space", where=str(path), expected=f"{size} bytes free", found=f"{free} bytes free",
-            mend="hf cache prune",
+            "there is not enough free space", where=str(path), expected=f"{size} bytes free",
+            found=f"{free} bytes free", mend="hf cache prune",
         )  # fmt: skip
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, each readable by all: a store is often baked by one user and read by another."""
+    """Make a folder and those above it, each readable by all: one user may pull and another load."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
@@ -66,7 +67,9 @@ def put(source: Path, target: Path) -> None:
     """Put a finished file in its place: synced, readable by all, whole at every moment."""
     descriptor = os.open(source, os.O_RDONLY)
     try:
-        os.fchmod(descriptor, os.fstat(descriptor).st_mode | 0o444)
+        mode = os.fstat(descriptor).st_mode
+        if mode & 0o444 != 0o444:
+            os.fchmod(descriptor, mode | 0o444)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -77,7 +80,7 @@ def put(source: Path, target: Path) -> None:
 def write_small(path: Path, data: bytes) -> None:
     """Write a small file whole, or leave what was there."""
     make_folder(path.parent)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
     try:
         beside.write_bytes(data)
         put(beside, path)

@@ -142,7 +142,8 @@ class _Transfer:
         except Transient as problem:
             raise HubUnreachable(
                 "a download was cut off; what has come so far is kept", where=self.name,
-                expected=f"{self.expected.size} bytes", found=f"{self.have} bytes, then {problem}", mend="hardtack pull",
+                expected=f"{self.expected.size} bytes", found=f"{self.have} bytes, then {problem}",
+                mend="hardtack pull",
             ) from problem.cause  # fmt: skip
         except HfHubHTTPError as problem:
             raise explain(problem, self.expected.asked, self.session) from problem
@@ -170,9 +171,10 @@ class _Transfer:
             size = int(answer.headers["content-length"])
         if size != self.expected.size:
             raise self._wrong_size(answer, size)
-        if begins != self.have:
-            self.restart()
-        if begins > 0 and begins != self.have or begins < 0:
+        if begins == self.have:
+            return
+        self.restart()
+        if begins != 0:
             raise Transient("the Hub sent another part than it was asked for", after=0.0)
 
     def _receive(self, answer: Answer) -> None:
@@ -190,7 +192,9 @@ class _Transfer:
                 came += len(chunk)
                 self.transferred += len(chunk)
         except HTTP_ERROR as problem:
-            raise Transient(f"{type(problem).__name__}: {problem}", progressed=came >= _PROGRESS, cause=problem) from problem
+            raise Transient(
+                f"{type(problem).__name__}: {problem}", progressed=came >= _PROGRESS, cause=problem
+            ) from problem
         if self.have < self.expected.size:
             raise Transient("the end of the connection", progressed=came >= _PROGRESS)
 
@@ -206,7 +210,9 @@ class _Transfer:
 
     def _wrong_size(self, answer: Answer, size: int) -> HardtackError:
         pointer = size <= _POINTER_MOST and is_lfs_pointer(answer.read())
-        what = "the Hub sent a git-LFS pointer in place of the file" if pointer else "the Hub has a file of another size"
+        what = (
+            "the Hub sent a git-LFS pointer in place of the file" if pointer else "the Hub has a file of another size"
+        )
         return _mismatch(self.expected, what, f"{self.expected.size} bytes", f"{size} bytes")
 
     def _count(self, count: int) -> None:

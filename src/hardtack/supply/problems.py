@@ -68,7 +68,8 @@ def explain(problem: HfHubHTTPError, asked: Asked, session: Session) -> Hardtack
     if status in (401, 403):
         return AccessDenied(
             "the Hub denies access", where=str(asked),
-            expected="a token that may read this" if session.has_token else "a token", found=found, mend="hf auth login",
+            expected="a token that may read this" if session.has_token else "a token", found=found,
+            mend="hf auth login",
         )  # fmt: skip
     return HubUnreachable(
         "the Hub did not answer as its protocol promises", where=str(asked), expected="status 200", found=found,

@@ -14,8 +14,8 @@ from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import huggingface_hub
+from huggingface_hub import get_session, hf_raise_for_status
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from huggingface_hub.utils import get_session, hf_raise_for_status
 
 from hardtack import __version__
 from hardtack.errors import HubUnreachable, Misused
@@ -24,7 +24,8 @@ from hardtack.supply.patience import PASSING, Patience, Transient
 
 # The base of everything that the session raises: httpx.HTTPError in huggingface_hub 1.x, httpx2.HTTPError in 2.x.
 HTTP_ERROR = cast(
-    "type[Exception]", next(base for base in HfHubHTTPError.__mro__ if base.__module__.split(".")[0].startswith("httpx"))
+    "type[Exception]",
+    next(base for base in HfHubHTTPError.__mro__ if base.__module__.split(".")[0].startswith("httpx")),
 )
 
 
