@@ -138,4 +138,3 @@ class Project:
     def prove(self, pantry: Path) -> Proof:
         """Load and run a pantry where the kernel allows no network."""
         return prove(pantry, tell=self.progress.say)
-

@@ -56,5 +56,3 @@ def summary(lock: Lock) -> str:
         for m in lock.models
     ]
     return table(rows) if rows else "no model: hardtack add REPO"
-
-

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hardtack.errors import LockError
 from hardtack.offline.guard import Attempt, can_guard, run_guarded
@@ -66,7 +67,6 @@ class Proof:
         why: why there is no proof, empty where there is one.
         files: the comparison of every file with the lock.
         models: one for each model that loads.
-        not_covered: what the guard does not watch, a sentence each.
     """
 
     directory: Path
@@ -75,7 +75,6 @@ class Proof:
     why: str
     files: Checked
     models: tuple[ModelProof, ...]
-    not_covered: tuple[str, ...]
 
     @property
     def proven(self) -> bool:
@@ -118,6 +117,18 @@ def pantry_files(lock: Lock) -> tuple[LockedFile, ...]:
     )
 
 
+def check_pantry(directory: Path) -> Checked:
+    """Compare every file of a pantry with its lock; what the lock does not name is a finding, too.
+
+    Raises:
+        LockError: the directory is no pantry.
+    """
+    lock, _ = read_pantry(directory)
+    checked = check_files(directory, pantry_files(lock), extra=True)
+    findings = tuple(finding for finding in checked.findings if finding.path != LOCK_NAME)
+    return Checked(findings, checked.files, checked.bytes)
+
+
 def prove(directory: Path, *, tell: Callable[[str], None] = lambda _: None) -> Proof:
     """Prove a pantry.
 
@@ -130,12 +141,11 @@ def prove(directory: Path, *, tell: Callable[[str], None] = lambda _: None) -> P
     """
     directory = directory.absolute()
     lock, digest = read_pantry(directory)
-    tell(f"comparing {len(pantry_files(lock))} files with the lock")
-    checked = check_files(directory, pantry_files(lock))
+    tell("comparing every file with the lock")
+    checked = check_pantry(directory)
     guarding = can_guard()
-    if not guarding.possible:
-        why = f"not proven: this kernel gives no guard ({guarding.why})"
-        return Proof(directory, digest, "", why, checked, (), ())
+    if not guarding.able:
+        return Proof(directory, digest, "", f"this kernel gives no guard: {guarding.why_not}", checked, ())
     models = []
     for model in lock.models:
         if model.task.loads:
@@ -150,7 +160,12 @@ def prove(directory: Path, *, tell: Callable[[str], None] = lambda _: None) -> P
     for proof in models:
         if not why and proof.attempts:
             why = f"{proof.key}: tried {proof.attempts[0].what}"
-    return Proof(directory, digest, guarding.how, why, checked, tuple(models), guarding.not_covered)
+    return Proof(directory, digest, guarding.how, why, checked, tuple(models))
+
+
+def _whole(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def _prove_model(directory: Path, model: LockedModel) -> ModelProof:
@@ -159,14 +174,16 @@ def _prove_model(directory: Path, model: LockedModel) -> ModelProof:
         env = {name: os.environ[name] for name in (*_KEPT, *_OURS) if name in os.environ}
         env |= {"HOME": home, "HF_HOME": home, "HF_HUB_OFFLINE": "1", "HARDTACK_POLICY": "strict", "TMPDIR": home}
         command = [sys.executable, "-m", "hardtack.offline.prove_child", str(directory), model.key]
-        watched = run_guarded(command, env=env, capture=True)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as talk:
+            watched = run_guarded(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=talk)
+            answer, complaint = _whole(out), _whole(talk)
         left = sorted(path.name for path in Path(home).iterdir())
-    about = {"key": model.key, "task": model.task.value, "shown": model.shown}
-    about |= {"attempts": watched.attempts, "memory_mb": round(watched.peak_rss_mb, 1)}
+    about: dict[str, Any] = {"key": model.key, "task": model.task.value, "shown": model.shown}
+    about |= {"attempts": watched.attempts, "memory_mb": round(watched.peak_bytes / 2**20, 1)}
     try:
-        said = json.loads(watched.stdout.splitlines()[-1])
+        said = json.loads(answer.splitlines()[-1])
     except (ValueError, IndexError):
-        tail = watched.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+        tail = complaint.strip().splitlines()[-1:] or ["it said nothing"]
         return ModelProof(**about, good=False, why=f"its process ended with {watched.returncode}: {tail[0]}")
     if "error" in said:
         error = said["error"]
