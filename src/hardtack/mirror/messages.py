@@ -102,7 +102,7 @@ class Response:
         return replace(self, headers=tuple(item for item in self.headers if item[0].lower() != name.lower()))
 
 
-class Unsatisfiable(Exception):  # noqa: N818  the word of RFC 9110
+class Unsatisfiable(Exception):
     """The range lies wholly outside the content."""
 
 

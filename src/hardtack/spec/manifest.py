@@ -67,6 +67,20 @@ class Manifest:
     allow_licenses: tuple[str, ...] = ()
     name: str = field(default=MANIFEST_NAME, compare=False)
 
+    def get(self, key: str) -> WantedModel:
+        """The model of this key.
+
+        Raises:
+            ManifestError: there is none.
+        """
+        for model in self.models:
+            if model.key == key:
+                return model
+        raise ManifestError(
+            f"the manifest has no model {key!r}", where=self.name,
+            expected=", ".join(model.key for model in self.models) or "a model", found=key, mend="hardtack list",
+        )  # fmt: skip
+
     @property
     def digest(self) -> str:
         """Hash of the keys that decide bytes: ``sha256:`` of their sorted JSON.
