@@ -5,7 +5,6 @@ Every lookup is in these tables. No name that came from outside is ever joined t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from hardtack.mirror import git
 from hardtack.mirror.card import Card, read_card
 from hardtack.mirror.scan import File, scan
 from hardtack.mirror.served import Served
+from hardtack.spec.digest import tree_digest
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,11 @@ class Content:
 
 
 def commit_of(files: Iterable[File]) -> str:
-    r"""The commit given to content that came with none: the same on every machine.
+    """The commit given to content that came with none: the same on every machine.
 
-    It is the sha1 of the sorted lines ``<sha256>  <path>``, each with its line feed. In the folder
-    ``find -type f -printf '%P\0' | xargs -0 sha256sum | LC_ALL=C sort | sha1sum`` says the same, where it holds no
-    hidden files.
+    It is the first 40 digits of :func:`~hardtack.spec.digest.tree_digest`, which ``sha256sum`` reproduces.
     """
-    lines = sorted(f"{file.sha256}  {file.path}\n" for file in files)
-    return hashlib.sha1("".join(lines).encode(), usedforsecurity=False).hexdigest()
+    return tree_digest((file.path, file.sha256) for file in files).removeprefix("sha256:")[:40]
 
 
 def _gather_repo(repo: str, folders: list[Served]) -> Repo:

@@ -6,16 +6,15 @@ as something else, things that are not files, and files that change while they a
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from pathlib import Path
 
 from hardtack.errors import DiskError, HardtackError, Misused
 from hardtack.mirror import git
+from hardtack.spec.digest import hash_file
+from hardtack.spec.names import UnsafeName, safe_path
 
 # What the Hub's own .gitattributes gives to LFS in a new repository, and .gguf, which its clients add.
 LFS_SUFFIXES = frozenset(
@@ -30,8 +29,6 @@ LFS_SUFFIXES = frozenset(
 LFS_SIZE = 10_000_000
 
 _NOT_SERVED = frozenset({"_manifest.json"})
-# What a client on another system could take for a drive, a separator or the end of a name.
-_UNSAFE = re.compile(r"[\\\x00-\x1f\x7f\ud800-\udfff]|^[A-Za-z]:")
 
 
 @dataclass(frozen=True)
@@ -106,16 +103,18 @@ def _walk(directory: Path) -> Iterator[Path]:
 
 def _file(directory: Path, path: Path, bounds: Path) -> File:
     name = path.relative_to(directory).as_posix()
-    if any(_UNSAFE.search(part) for part in PurePosixPath(name).parts):
-        raise _refused("This file name is not safe to serve.", path)
-    if path.is_symlink() and not path.resolve().is_relative_to(bounds):
-        raise _refused("This link leads out of the folder that is served.", path)
+    try:
+        safe_path(name)
+    except UnsafeName as error:
+        raise _refused(f"This file name is not safe to serve: {error}.", path) from error
     if not path.is_file():
         raise _refused("This is neither a file nor a link to one.", path)
+    if path.is_symlink() and not path.resolve().is_relative_to(bounds):
+        raise _refused("This link leads out of the folder that is served.", path)
     source = path.resolve()
     try:
         before = source.stat()
-        hashes = _hash_file(source)
+        hashes = hash_file(source)
         after = source.stat()
     except OSError as error:
         raise _disk_error(path, error) from error
@@ -135,22 +134,3 @@ def _disk_error(path: Path, error: OSError) -> HardtackError:
     return DiskError(
         "This cannot be read.", where=ascii(str(path)), found=error.strerror or str(error), mend=f"ls -l {path!a}"
     )
-
-
-class _Hashes(NamedTuple):
-    size: int
-    sha256: str
-    git: str
-
-
-def _hash_file(path: Path) -> _Hashes:
-    size = path.stat().st_size
-    sha256 = hashlib.sha256()
-    blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-    read = 0
-    with path.open("rb", buffering=0) as stream:
-        while chunk := stream.read(1 << 20):
-            sha256.update(chunk)
-            blob.update(chunk)
-            read += len(chunk)
-    return _Hashes(read, sha256.hexdigest(), blob.hexdigest())

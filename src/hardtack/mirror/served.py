@@ -10,11 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardtack.errors import Misused
+from hardtack.spec.names import is_commit, is_repo
 
-COMMIT = re.compile(r"[0-9a-f]{40}")
-_PART = r"[A-Za-z0-9](?:[\w.-]{0,94}\w)?"
-# The charset and the two bans are those of huggingface_hub's `validate_repo_id`: any other id no client would ask for.
-_REPO = re.compile(rf"(?!.*(?:--|\.\.))(?:{_PART}/)?{_PART}(?<!\.git)", re.ASCII)
 _REF = re.compile(r"(?!.*(?:\.\.|//))[A-Za-z0-9][\w./+-]*(?<![/.])", re.ASCII)
 _PINNED = re.compile(r"(.+)@([0-9a-f]{40})", re.DOTALL)
 
@@ -48,14 +45,14 @@ class Served:
     private: bool = False
 
     def __post_init__(self) -> None:
-        if not _REPO.fullmatch(self.repo):
+        if not is_repo(self.repo):
             raise Misused(
                 "This is not a repository id.",
                 where=self.repo,
                 expected="name or namespace/name, of letters, digits, '-', '_' and '.'",
                 mend="hardtack mirror --model namespace/name=DIR",
             )
-        if self.commit is not None and not COMMIT.fullmatch(self.commit):
+        if self.commit is not None and not is_commit(self.commit):
             raise Misused(
                 "This is not a commit.",
                 where=self.repo,
@@ -64,7 +61,7 @@ class Served:
                 mend=f"hardtack mirror --model {self.repo}={self.directory}",
             )
         for ref in self.refs or ():
-            if not _REF.fullmatch(ref) or COMMIT.fullmatch(ref):
+            if not _REF.fullmatch(ref) or is_commit(ref):
                 raise Misused(
                     "This is not the name of a branch, tag or pull request.",
                     where=self.repo,
