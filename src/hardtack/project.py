@@ -13,7 +13,7 @@ from hardtack.bake.pantry import Baked, bake
 from hardtack.errors import ManifestError, StaleLock
 from hardtack.offline.prove import Proof, prove
 from hardtack.places import Store, find_upward, store_of
-from hardtack.settings import Settings, read_settings
+from hardtack.settings import read_settings
 from hardtack.spec.lock import LOCK_NAME, Lock, LockedModel
 from hardtack.spec.lock_text import read_lock, write_lock
 from hardtack.spec.manifest import MANIFEST_NAME, Manifest, WantedModel, carried_over, is_stale, read_manifest
@@ -42,23 +42,28 @@ class Project:
     progress: Progress = SILENT
 
     @classmethod
-    def here(cls, start: Path | None = None, settings: Settings | None = None, progress: Progress = SILENT) -> Project:
+    def here(cls, start: Path | None = None, *, new: bool = False, progress: Progress = SILENT) -> Project:
         """The project of the environment (``HARDTACK_MANIFEST``, ``HARDTACK_LOCK``), or upward from ``start``.
+
+        Args:
+            start: a folder; default: the working directory.
+            new: whether ``start`` itself will do where there is no project yet.
+            progress: told what is being done.
 
         Raises:
             ManifestError: there is neither manifest nor lock.
         """
-        settings = settings or read_settings()
+        settings = read_settings()
         start = start or Path.cwd()
-        manifest = settings.manifest or find_upward(start, MANIFEST_NAME)
+        manifest = settings.manifest or find_upward(start, MANIFEST_NAME) or (start / MANIFEST_NAME if new else None)
         lock = settings.lock or (manifest.with_name(LOCK_NAME) if manifest else find_upward(start, LOCK_NAME))
         if lock is None:
             raise ManifestError(
                 "there is no project here", where=str(start), expected=f"{MANIFEST_NAME} or {LOCK_NAME}, here or above",
                 found="neither", mend="hardtack init",
             )  # fmt: skip
-        hub = Hub.of(settings)
-        return cls(manifest or lock.with_name(MANIFEST_NAME), lock, store_of(settings), hub, progress)
+        manifest = manifest or lock.with_name(MANIFEST_NAME)
+        return cls(manifest, lock, store_of(settings), Hub.of(settings), progress)
 
     @property
     def folder(self) -> Path:

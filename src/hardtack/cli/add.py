@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from hardtack.cli.output import Talk, print_json, reporting
 from hardtack.errors import Misused
 from hardtack.project import Project
+from hardtack.spec.guess import guess_task
 from hardtack.spec.lock_text import write_atomically
 from hardtack.spec.manifest import Manifest, read_manifest
 from hardtack.spec.names import is_key, is_local, is_repo
@@ -36,7 +38,7 @@ def command(
     """Put REPO (namespace/name, a bare name, or ./directory) into hardtack.toml."""
     from hardtack.spec.manifest_edit import NEW_MANIFEST, add_model
 
-    project = Project.here(orelse=Path.cwd())
+    project = Project.here(new=True)
     path = project.manifest_path
     text = path.read_text(encoding="utf-8") if path.exists() else NEW_MANIFEST
     if not is_local(repo) and not is_repo(repo):
@@ -44,7 +46,7 @@ def command(
             "this is neither a repository nor a directory", where=str(path), expected="namespace/name or ./directory",
             found=repo, mend="hardtack add sentence-transformers/all-MiniLM-L6-v2",
         )  # fmt: skip
-    meant = Task(task) if task else project.guess_task(repo, revision or "main")
+    meant = Task(task) if task else _guess(project, repo, revision or "main")
     key = key or _free_key(read_manifest(path) if path.exists() else Manifest(()), meant, repo)
     values: dict[str, object] = {"task": meant.value, "repo": repo}
     if revision:
@@ -67,3 +69,18 @@ def _free_key(manifest: Manifest, task: Task, repo: str) -> str:
         "no free name for this model", where="hardtack.toml", expected="a name of your choice", found=name,
         mend=f"hardtack add {repo} --as KEY",
     )  # fmt: skip
+
+
+def _guess(project: Project, repo: str, revision: str) -> Task:
+    if is_local(repo):
+        config = project.folder / repo / "config.json"
+        known = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else None
+        task = guess_task(repo, (), known)
+    else:
+        task = guess_task(repo, project.hub.list(repo, revision).tags)
+    if task is None:
+        raise Misused(
+            "it does not say what it is for", where=repo, expected="a task", found="no tag that tells",
+            mend=f"hardtack add {repo} --task embed",
+        )  # fmt: skip
+    return task

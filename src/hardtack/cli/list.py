@@ -24,7 +24,7 @@ def command(files: bool, as_json: bool, quiet: bool) -> None:
     rows = []
     for model in lock.models:
         shown = model.note if not model.task.pulls else model.shown
-        license = model.license or "–"
-        rows.append((model.key, model.task.value, shown, size(model.size), license, model.precision.value))
+        licence = model.license or "–"
+        rows.append((model.key, model.task.value, shown, size(model.size), licence, model.precision.value))
         rows += [("", "", f"  {file.path}", size(file.size), "", "") for file in model.files if files]
     click.echo(table(rows, header) if rows else "no model: hardtack add REPO")

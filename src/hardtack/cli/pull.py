@@ -21,7 +21,7 @@ def command(models: tuple[str, ...], frozen: bool, as_json: bool, quiet: bool) -
     """
     settings = read_settings()
     talk = Talk(quiet=quiet or as_json)
-    project = Project.here(settings=settings, progress=Bar(talk))
+    project = Project.here(progress=Bar(talk))
     pulled = project.pull(models or settings.selected, frozen=frozen)
     talk.done()
     if as_json:

@@ -13,6 +13,7 @@ The order of things::
     answer, count                                 try socket(AF_INET): is it refused?
          ◀─────────────────────────────── ready ─
     forget that one attempt ───────────────── go ▶ exec COMMAND
+         ◀────────────── errno, or the end (exec) ─
     answer, count; pass on signals; reap …
     the command ends: kill what it left behind, report to the caller
 
@@ -88,11 +89,12 @@ def _supervise(pid: int, child: socket.socket, channel: socket.socket, wake: int
     supervisor.attempts.clear()
     started = time.monotonic()
     child.send(_GO)
+    failed = child.recv(_MESSAGE)
+    if failed:
+        return {"not_started": int(failed)}
     watch = _Watch(pid, supervisor, None if limit is None else started + limit)
-    failed = watch.until_it_ends(listeners[0], child, channel, wake)
+    watch.until_it_ends(listeners[0], channel, wake)
     seconds = time.monotonic() - started
-    if failed is not None:
-        return {"not_started": failed}
     return {
         "returncode": watch.returncode,
         "timed_out": watch.timed_out,
@@ -169,17 +171,9 @@ class _Watch:
         self._supervisor = supervisor
         self._deadline = deadline
 
-    def until_it_ends(self, listener: int, child: socket.socket, channel: socket.socket, wake: int) -> int | None:
-        """Serve the four until the command has ended. Returns the errno of exec if it never started."""
-        failed: int | None = None
-        hands: dict[int, Callable[[], None]] = {}
+    def until_it_ends(self, listener: int, channel: socket.socket, wake: int) -> None:
+        """Answer the command's attempts and the caller's signals until the command itself has ended."""
         poll = select.poll()
-
-        def exec_done() -> None:
-            nonlocal failed
-            message = child.recv(_MESSAGE)
-            failed = int(message) if message else failed
-            poll.unregister(child)
 
         def caller_speaks() -> None:
             signals = channel.recv(_MESSAGE)
@@ -189,10 +183,11 @@ class _Watch:
             for signum in signals:
                 os.kill(self._pid, signum)
 
-        hands[listener] = self._supervisor.answer
-        hands[child.fileno()] = exec_done
-        hands[channel.fileno()] = caller_speaks
-        hands[wake] = lambda: self._reap(wake)
+        hands: dict[int, Callable[[], None]] = {
+            listener: self._supervisor.answer,
+            channel.fileno(): caller_speaks,
+            wake: lambda: self._reap(wake),
+        }
         for descriptor in hands:
             poll.register(descriptor, select.POLLIN)
         while self.returncode is None:
@@ -205,7 +200,6 @@ class _Watch:
                 self.timed_out = True
                 self._deadline = None
                 os.kill(self._pid, signal.SIGKILL)
-        return failed
 
     def _milliseconds_left(self) -> float | None:
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic()) * 1000

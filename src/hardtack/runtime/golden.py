@@ -38,8 +38,10 @@ TEXTS = (
     "A recipe for bread: flour, water, salt and yeast; knead, wait, bake for forty minutes at 220 degrees.",
     "日本語の短い文です。",
     "https://example.org/path?query=1#fragment",
-    "The thermostat was set to nineteen degrees at night and twenty-one in the morning, but the bedroom stayed cold "
-    "because the valve of its radiator had been closed since spring and nobody had thought of opening it again.",
+    (
+        "The thermostat was set to nineteen degrees at night and twenty-one in the morning, but the bedroom stayed cold "
+        "because the valve of its radiator had been closed since spring and nobody had thought of opening it again."
+    ),
     "I am not happy with this product. I am happy with that one.",
     "def add(a, b): return a + b",
 )
@@ -126,7 +128,8 @@ def compare(task: Task, answers: NDArray[np.float32], golden: NDArray[np.float32
 
     Args:
         task: decides the measure.
-        answers, golden: of one shape, as :func:`ask` returns them.
+        answers: as :func:`ask` returns them.
+        golden: of the same shape.
         precision: what the model is executed in.
 
     Raises:

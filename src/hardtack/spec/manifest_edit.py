@@ -11,7 +11,6 @@ from tomlkit.items import Table
 
 from hardtack.errors import ManifestError
 from hardtack.spec.manifest import parse_manifest
-from hardtack.spec.words import Task
 
 NEW_MANIFEST = """\
 # What this project's models are. `hardtack lock` finds out what that is to the byte.
@@ -61,29 +60,6 @@ def remove_model(text: str, key: str, name: str = "hardtack.toml") -> str:
     assert isinstance(models, Table | OutOfOrderTableProxy)
     models.pop(key)
     return _checked(tomlkit.dumps(document), name)
-
-
-def guess_task(name: str, pipeline: str, tags: tuple[str, ...], library: str) -> Task | None:
-    """What a repository is for, by what its card and its name say; None where they do not say.
-
-    Args:
-        name: the repository id.
-        pipeline: the card's ``pipeline_tag``.
-        tags: the card's tags.
-        library: the card's ``library_name``.
-    """
-    low = name.lower()
-    if pipeline == "text-ranking" or "rerank" in low or "cross-encoder" in low or low.startswith("cross-encoder/"):
-        return Task.RERANK
-    if pipeline in ("text2text-generation", "text-classification", "zero-shot-classification") or "t5" in low:
-        return Task.CLASSIFY
-    if pipeline in ("sentence-similarity", "feature-extraction") or library in ("sentence-transformers", "model2vec"):
-        return Task.EMBED
-    if "sentence-transformers" in tags or any(
-        word in low for word in ("embed", "minilm", "mpnet", "e5-", "bge-", "gte-")
-    ):
-        return Task.EMBED
-    return None
 
 
 def _checked(text: str, name: str) -> str:
