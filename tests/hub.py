@@ -5,9 +5,9 @@
         run_a_client(endpoint=hub.url)
         assert hub.count("GET", "model.safetensors") == 2
 
-A fault has a *where*: a file's path in its repository, or a pattern with ``*`` for the whole decoded path of the address
-(``*/tree/*``). It holds ``times`` requests long, or until the hub ends. Faults lie over each other in the order they were
-added. Faults in bytes concern GET alone, so that a client gets as far as the bytes.
+A fault has a *where*: a file's path in its repository, or a pattern with ``*`` for the whole decoded path of the
+address (``*/tree/*``). It holds ``times`` requests long, or until the hub ends. Faults lie over each other in the order
+they were added. Faults in bytes concern GET alone, so that a client gets as far as the bytes.
 """
 
 from __future__ import annotations
@@ -212,11 +212,10 @@ class FixtureHub:
         """Lists that also hold files of these names, and bytes for them that match what the lists say."""
         hashes = hash_bytes(HOSTILE_CONTENT)
         large = {"size": hashes.size, "pointerSize": len(lfs_pointer(hashes.sha256, hashes.size))}
-        entry = {"type": "file", "oid": hashes.git, "size": hashes.size}
-        entry |= {"lfs": large | {"oid": hashes.sha256}} if lfs else {}
-        sibling = {"size": hashes.size, "blobId": hashes.git} | (
-            {"lfs": large | {"sha256": hashes.sha256}} if lfs else {}
-        )
+        entry: dict[str, Any] = {"type": "file", "oid": hashes.git, "size": hashes.size}
+        sibling: dict[str, Any] = {"blobId": hashes.git, "size": hashes.size}
+        if lfs:
+            entry["lfs"], sibling["lfs"] = large | {"oid": hashes.sha256}, large | {"sha256": hashes.sha256}
 
         def listed(_: Request, true: Response) -> Response:
             if true.status != 200:
@@ -229,7 +228,8 @@ class FixtureHub:
             return _with_json(true, data)
 
         def served(request: Request, true: Response) -> Response:
-            if not any(unquote(request.path).endswith(f"/{name}") for name in names):
+            path = unquote(request.path)
+            if "/resolve/" not in path or not any(path.endswith(f"/{name}") for name in names):
                 return true
             etag = hashes.sha256 if lfs else hashes.git
             commit = next(iter(next(iter(self.content.repos.values())).revisions))
