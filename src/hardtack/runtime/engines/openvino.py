@@ -1,0 +1,176 @@
+"""Any encoder, and T5, on any CPU through OpenVINO: a graph drawn by a family, compiled, run from a few threads.
+
+Throughput comes from as many streams as there are CPUs, of one thread each: batches do not wait for each other at
+every layer, as the threads of one stream do. A lone batch is cut in as many pieces as there are streams.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardtack.errors import UnsupportedModel
+from hardtack.runtime.cpus import usable_cpus
+from hardtack.runtime.engines.interface import Deliver, EngineInfo, Feed
+from hardtack.runtime.engines.openvino_import import import_openvino
+from hardtack.runtime.families import draw
+from hardtack.runtime.layout import Layout
+from hardtack.runtime.weights import Weights
+from hardtack.spec.words import Precision
+
+_PER_TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+"""Inputs with one row a text; the others (T5's labels) belong to all texts of a feed."""
+
+_HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
+
+
+def open_engine(
+    layout: Layout,
+    weights: Weights,
+    *,
+    precision: Precision = Precision.AUTO,
+    threads: int | None = None,
+    cache_dir: Path | None = None,
+) -> OpenVinoEngine:
+    """Draw a model's graph and compile it for this CPU.
+
+    Args:
+        layout: what the model is.
+        weights: its numbers; the engine keeps them mapped until it is closed.
+        precision: what to execute in. ``auto`` is bf16 where the CPU multiplies it natively, else fp32.
+        threads: CPUs to use; None: those that affinity and the container's quota leave.
+        cache_dir: where OpenVINO may keep compiled graphs; None: nowhere.
+
+    Raises:
+        UnsupportedModel: the graph cannot be drawn, or this CPU does not execute the precision.
+    """
+    ov = import_openvino()
+    core = ov.Core()
+    chosen, why = _choose(precision, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    streams = threads or usable_cpus()
+    config: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": _HINTS[chosen],
+        "INFERENCE_NUM_THREADS": streams,
+        "NUM_STREAMS": streams,
+        # Two processes that pin their threads pin them to the same first CPUs and share those.
+        "ENABLE_CPU_PINNING": False,
+    }
+    if cache_dir is not None:
+        config["CACHE_DIR"] = str(cache_dir)
+    compiled = core.compile_model(draw(layout, weights), "CPU", config)
+    width = compiled.output(0).get_partial_shape()[1]
+    info = EngineInfo(
+        name="openvino",
+        precision=str(chosen),
+        device="cpu",
+        inputs=tuple(port.get_any_name() for port in compiled.inputs),
+        width=width.get_length() if width.is_static else 0,
+        why=why,
+    )
+    return OpenVinoEngine(compiled, weights, info, streams)
+
+
+def _choose(precision: Precision, capabilities: Iterable[str]) -> tuple[Precision, str]:
+    """What to execute in, and why; ``capabilities`` is what OpenVINO says of the CPU."""
+    has_bf16 = "BF16" in capabilities
+    if precision is Precision.AUTO:
+        if has_bf16:
+            return Precision.BF16, "this CPU multiplies bf16 natively"
+        return Precision.FP32, "this CPU does not multiply bf16 natively"
+    if precision not in _HINTS or (precision is Precision.BF16 and not has_bf16):
+        raise UnsupportedModel(
+            "The openvino engine does not execute that precision on this CPU.",
+            where="precision",
+            expected="fp32 or bf16" if has_bf16 else "fp32",
+            found=str(precision),
+        )
+    return precision, "as asked"
+
+
+class OpenVinoEngine:
+    """A compiled model; see :class:`hardtack.runtime.engines.interface.Engine`. Made by :func:`open_engine`."""
+
+    def __init__(self, compiled: Any, weights: Weights, info: EngineInfo, streams: int) -> None:
+        self._compiled = compiled
+        self._weights: Weights | None = weights  # the graph's constants are views of them
+        self._info = info
+        self._streams = streams
+        self._threads = ThreadPoolExecutor(streams, thread_name_prefix="hardtack-openvino")
+        self._own = threading.local()  # one inference request a thread: a request runs one batch at a time
+
+    @property
+    def info(self) -> EngineInfo:
+        """What this engine turned out to be."""
+        return self._info
+
+    def run(self, feeds: Iterable[Feed], deliver: Deliver) -> None:
+        """Run every feed; results are delivered on the caller's thread, in the feeds' order.
+
+        See :meth:`hardtack.runtime.engines.interface.Engine.run`. As many feeds as there are streams are under way and
+        as many more wait, so that a finished stream finds the next batch ready.
+        """
+        numbered = enumerate(feeds)
+        first = list(_take(numbered, 2))
+        if len(first) == 1 and (pieces := _cut(first[0][1], self._streams)):
+            rows: list[NDArray[np.float32]] = []
+            self._run(enumerate(pieces), lambda _, piece: rows.append(piece))
+            deliver(0, np.concatenate(rows))
+        else:
+            self._run(chain(first, numbered), deliver)
+
+    def close(self) -> None:
+        """Free the memory; waits for what is under way."""
+        self._threads.shutdown()
+        self._own = threading.local()
+        self._compiled = None
+        self._weights = None
+
+    def _run(self, numbered: Iterator[tuple[int, Feed]] | enumerate[Feed], deliver: Deliver) -> None:
+        under_way: deque[tuple[int, Future[NDArray[np.float32]]]] = deque()
+        try:
+            for number, feed in numbered:
+                if len(under_way) == 2 * self._streams:
+                    done, future = under_way.popleft()
+                    deliver(done, future.result())
+                under_way.append((number, self._threads.submit(self._infer, feed)))
+            while under_way:
+                done, future = under_way.popleft()
+                deliver(done, future.result())
+        finally:
+            # Only an exception leaves anything here: what has not begun does not begin, what has is waited for.
+            for _, future in under_way:
+                future.cancel()
+            wait([future for _, future in under_way])
+
+    def _infer(self, feed: Feed) -> NDArray[np.float32]:
+        request = getattr(self._own, "request", None)
+        if request is None:
+            request = self._own.request = self._compiled.create_infer_request()
+        request.infer(dict(feed), share_inputs=True)
+        rows: NDArray[np.float32] = request.get_output_tensor(0).data
+        return rows.copy()
+
+
+def _take(numbered: Iterator[tuple[int, Feed]] | enumerate[Feed], count: int) -> Iterator[tuple[int, Feed]]:
+    for _, pair in zip(range(count), numbered, strict=False):
+        yield pair
+
+
+def _cut(feed: Feed, pieces: int) -> list[Feed]:
+    """A feed's texts in up to ``pieces`` feeds of nearly equal size; nothing where it has but one text."""
+    texts = len(feed["input_ids"])
+    edges = np.linspace(0, texts, min(pieces, texts) + 1).astype(int)
+    if len(edges) <= 2:
+        return []
+    return [
+        {name: rows[begin:end] if name in _PER_TEXT else rows for name, rows in feed.items()}
+        for begin, end in zip(edges[:-1], edges[1:], strict=True)
+    ]
