@@ -165,7 +165,9 @@ class LikelihoodClassifier(Classifier):
         # the labels of a group go through in parts where there are so many that even one text's would not fit
         longest = max(len(target) for target in targets)
         part = max(1, _DECODER_TOKENS // longest)
-        rows = min(rows_of(batch_size, self._budget.rows), max(1, _DECODER_TOKENS // (longest * min(part, len(targets)))))
+        rows = min(
+            rows_of(batch_size, self._budget.rows), max(1, _DECODER_TOKENS // (longest * min(part, len(targets))))
+        )
         columns = []
         for start in range(0, len(targets), part):
             some = targets[start : start + part]
