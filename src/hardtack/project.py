@@ -6,7 +6,7 @@ Everything is done by the rooms below; this only says in what order, and refuses
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hardtack.bake.pantry import Baked, bake
@@ -16,12 +16,24 @@ from hardtack.places import Store, find_upward, store_of
 from hardtack.settings import read_settings
 from hardtack.spec.lock import LOCK_NAME, Lock, LockedModel
 from hardtack.spec.lock_text import read_lock, write_lock
-from hardtack.spec.manifest import MANIFEST_NAME, Manifest, WantedModel, carried_over, is_stale, read_manifest
+from hardtack.spec.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    WantedModel,
+    carried_over,
+    is_stale,
+    read_manifest,
+    refuse_licenses,
+)
 from hardtack.spec.verify import Checked, check_files
+from hardtack.supply.bare_names import full_name
 from hardtack.supply.hub import Hub
+from hardtack.supply.local import resolve_local
 from hardtack.supply.progress import SILENT, Progress
-from hardtack.supply.pull import Pulled, pull
+from hardtack.supply.pull import pull
+from hardtack.supply.report import Pulled
 from hardtack.supply.resolve import resolve
+from hardtack.supply.store import project_id
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,7 @@ class Project:
         if is_stale(old, manifest) or upgrade is None or upgrade:
             models = [self._locked(want, old.get(want.key), upgrade) for want in manifest.models]
             lock = Lock(manifest.digest, tuple(models))
+            refuse_licenses(lock, manifest)
         else:
             lock = carried_over(old, manifest)
         if lock != old or not self.lock_path.exists():
@@ -94,10 +107,15 @@ class Project:
         return lock
 
     def _locked(self, want: WantedModel, old: LockedModel | None, upgrade: Collection[str] | None) -> LockedModel:
-        moves = upgrade is None or want.key in upgrade
-        same = old is not None and (old.repo, old.requested) == (want.repo, want.revision)
-        pinned = old.commit if old and same and not moves else ""
-        return resolve(want, self.hub, self.store, self.folder, commit=pinned, progress=self.progress)
+        if not want.task.pulls:
+            return LockedModel(want.key, want.task, source="", note=want.note)
+        if want.local:
+            return resolve_local(want, self.folder)
+        names = (want.repo, full_name(want.repo, want.task))
+        stays = upgrade is not None and want.key not in upgrade
+        pin = old.commit if old and stays and old.repo in names and old.requested == want.revision else want.revision
+        model = resolve(replace(want, revision=pin), self.hub, self.store, progress=self.progress)
+        return replace(model, requested=want.revision)
 
     def current(self) -> Lock:
         """The lock, if it is not stale, with what the manifest says that decides no bytes.
@@ -120,7 +138,9 @@ class Project:
     def pull(self, select: Iterable[str] = (), *, frozen: bool = False) -> Pulled:
         """Fetch what the lock names and the store has not, and verify all of it."""
         lock = read_lock(self.lock_path) if frozen else self.current()
-        return pull(lock, self.store, self.hub, select=tuple(select), project=self.folder, progress=self.progress)
+        return pull(
+            lock, self.store, self.hub, select=select, project=project_id(self.lock_path), progress=self.progress
+        )
 
     def sources(self, lock: Lock) -> dict[str, Path]:
         """Where each model's files lie."""

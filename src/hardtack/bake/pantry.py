@@ -10,13 +10,14 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hardtack.errors import DiskError, HardtackError, Mismatch, Misused
 from hardtack.places import is_pantry
 from hardtack.runtime import golden
-from hardtack.runtime.load import load_model
+from hardtack.runtime.load import Options, load_model
 from hardtack.spec.digest import hash_bytes
 from hardtack.spec.lock import LOCK_NAME, Lock, LockedFile, LockedModel
 from hardtack.spec.lock_text import render_lock
@@ -126,8 +127,8 @@ def _bake_model(model: LockedModel, source: Path, rising: Path, progress: Progre
     if not model.task.loads:
         return model
     # in fp32 whatever the model will be executed in: the reference is what precision is held against
-    plain = replace(model, precision=Precision.FP32, added=())
-    with load_model(folder, plain.task, locked=plain, precision=Precision.FP32, source="pantry", quiet=True) as loaded:
+    plain = Options(precision=Precision.FP32)
+    with closing(load_model(folder, model.task, locked=model, source="pantry", options=plain)) as loaded:
         answers = golden.render(model.task, golden.ask(loaded))
     _write(folder / golden.GOLDEN_NAME, [answers])
     hashes = hash_bytes(answers)

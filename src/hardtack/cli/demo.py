@@ -106,7 +106,9 @@ def _sail(folder: Path, talk: Talk) -> Show:
         talk.say("locking")
         show.step("lock", project.lock, lambda k: (f"{sum(len(m.files) for m in k.models)} files to the byte", 0))
         talk.say("pulling")
-        show.step("pull", project.pull, lambda p: (f"{p.files} files verified", p.fetched_bytes))
+        show.step(
+            "pull", project.pull, lambda p: (f"{sum(len(s.files) for s in p.snapshots)} files verified", p.transferred)
+        )
     talk.say("the mirror is down; baking")
     pantry = folder / "pantry"
     show.step("bake", lambda: project.bake(pantry), lambda b: (b.digest[:19] + "…", b.bytes))

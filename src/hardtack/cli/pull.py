@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from hardtack.cli.output import Talk, print_json, reporting, size
 from hardtack.cli.progress import Bar
 from hardtack.project import Project
 from hardtack.settings import read_settings
+from hardtack.supply.report import State
+
+_SAID = {
+    State.THERE: "were there, and right",
+    State.ADOPTED: "were on this machine, and right",
+    State.FETCHED: "fetched",
+    State.REPLACED: "were wrong, and replaced",
+    State.MISSING: "missing",
+}
 
 
 @click.command("pull")
@@ -25,6 +36,9 @@ def command(models: tuple[str, ...], frozen: bool, as_json: bool, quiet: bool) -
     pulled = project.pull(models or settings.selected, frozen=frozen)
     talk.done()
     if as_json:
-        print_json(pulled.as_json())
-    else:
-        talk.say(f"{pulled.files} files, {size(pulled.bytes)}, verified; {size(pulled.fetched_bytes)} fetched")
+        print_json(asdict(pulled) | {"transferred": pulled.transferred})
+        return
+    for state in State:
+        if count := pulled.count(state):
+            talk.say(f"{count} files {_SAID[state]}")
+    talk.say(f"all verified; {size(pulled.transferred)} came over the network")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def main(directory: Path, key: str) -> dict[str, object]:
     """
     # imported here, so that they count into the seconds
     from hardtack.runtime import golden
-    from hardtack.runtime.load import load_model
+    from hardtack.runtime.load import Options, load_model
     from hardtack.settings import read_settings
     from hardtack.spec.lock import LOCK_NAME
     from hardtack.spec.lock_text import read_lock
@@ -31,21 +32,21 @@ def main(directory: Path, key: str) -> dict[str, object]:
     model = read_lock(directory / LOCK_NAME).find(key)
     folder = directory / model.folder
     began = time.perf_counter()
-    with load_model(
-        folder, model.task, locked=model, source="pantry", strict=True, verify=settings.verify,
-        engine=settings.engine, threads=settings.threads, device=settings.device, quiet=True,
-    ) as loaded:  # fmt: skip
+    options = Options(
+        engine=settings.engine, verify=settings.verify, strict=True, threads=settings.threads, device=settings.device
+    )
+    with closing(load_model(folder, model.task, locked=model, source="pantry", options=options)) as loaded:
         loaded_at = time.perf_counter()
         drift = None
         if any(file.path == golden.GOLDEN_NAME for file in model.added):
             data = (folder / golden.GOLDEN_NAME).read_bytes()
             recorded = golden.parse(data, str(folder / golden.GOLDEN_NAME))
-            drift = asdict(golden.compare(model.task, golden.ask(loaded), recorded, loaded.info.precision))
+            drift = asdict(golden.compare(model.task, golden.ask(loaded), recorded, loaded.engine.precision))
         return {
             "seconds": round(time.perf_counter() - _STARTED, 3),
             "load_seconds": round(loaded_at - began, 3),
-            "engine": loaded.info.name,
-            "precision": loaded.info.precision,
+            "engine": loaded.engine.name,
+            "precision": loaded.engine.precision,
             "drift": drift,
         }
 

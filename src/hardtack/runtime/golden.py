@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardtack.errors import Mismatch
-from hardtack.runtime.classifier import Classifier
+from hardtack.runtime.classifier import Classifier, LikelihoodClassifier
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.reranker import Reranker
-from hardtack.spec.lock import LabelGroup
 from hardtack.spec.words import Task
 
 GOLDEN_NAME = "hardtack/golden.json"
@@ -39,8 +38,8 @@ TEXTS = (
     "日本語の短い文です。",
     "https://example.org/path?query=1#fragment",
     (
-        "The thermostat was set to nineteen degrees at night and twenty-one in the morning, but the bedroom stayed cold "
-        "because the valve of its radiator had been closed since spring and nobody had thought of opening it again."
+        "The thermostat was set to nineteen degrees at night and twenty-one in the morning, but the bedroom stayed "
+        "cold because the valve of its radiator had been closed since spring and nobody had thought of opening it again."
     ),
     "I am not happy with this product. I am happy with that one.",
     "def add(a, b): return a + b",
@@ -52,7 +51,9 @@ QUERIES = (
     "ingredients of bread",
 )
 _DOCUMENTS = (13, 3, 6, 10)  # of TEXTS: each the answer to the query at its place
-FALLBACK_GROUP = LabelGroup("kind", ("question", "statement", "command"), "What kind of sentence is this? {text}")
+FALLBACK_LABELS = ("question", "statement", "command")
+FALLBACK_PROMPT = "What kind of sentence is this? {text}"
+"""What a zero-shot classifier is asked where its lock has no labels."""
 
 Loaded = Embedder | Reranker | Classifier
 
@@ -87,10 +88,11 @@ def ask(model: Loaded) -> NDArray[np.float32]:
         pairs = [(query, TEXTS[document]) for query in QUERIES for document in _DOCUMENTS]
         scores = np.asarray(model.predict(pairs), dtype=np.float32)
         return scores.reshape(len(QUERIES), -1)
-    rows = []
-    groups = None if model.groups or model.labels else (FALLBACK_GROUP,)
-    for answer in model.classify(list(TEXTS)) if groups is None else model.classify(list(TEXTS), groups=groups):
-        rows.append([score for scores in answer.scores.values() for score in scores.values()])
+    if isinstance(model, LikelihoodClassifier) and not model.groups:
+        answers = model.classify(list(TEXTS), labels=FALLBACK_LABELS, prompt=FALLBACK_PROMPT)
+    else:
+        answers = model.classify(list(TEXTS))
+    rows = [[p for group in answer.scores.values() for p in group.values()] for answer in answers]
     return np.asarray(rows, dtype=np.float32)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hardtack.errors import ManifestError
+from hardtack.errors import ManifestError, Refused
 from hardtack.spec.digest import hash_bytes
 from hardtack.spec.lock import LabelGroup, Lock, Overrides
 from hardtack.spec.lock_text import check_pantry_path, read_overrides, unreadable
@@ -116,6 +116,21 @@ def carried_over(lock: Lock, manifest: Manifest) -> Lock:
         want = wanted.get(model.key)
         models.append(model if want is None else replace(model, labels=want.labels, gate=want.gate, note=want.note))
     return replace(lock, models=tuple(models))
+
+
+def refuse_licenses(lock: Lock, manifest: Manifest) -> None:
+    """Hold the licences that the Hub says against ``[policy] allow-licenses``; an empty policy allows all.
+
+    Raises:
+        Refused: names the first model that the policy does not allow.
+    """
+    for model in lock.models:
+        if manifest.allow_licenses and model.task.pulls and model.license not in manifest.allow_licenses:
+            raise Refused(
+                "the policy does not allow this model's licence", where=f"{manifest.name}: [models.{model.key}]",
+                expected=", ".join(manifest.allow_licenses), found=model.license or "no licence said",
+                mend=f"hardtack remove {model.key}",
+            )  # fmt: skip
 
 
 def parse_manifest(text: str, name: str = MANIFEST_NAME) -> Manifest:

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -172,5 +172,5 @@ def _cut(feed: Feed, pieces: int) -> list[Feed]:
         return []
     return [
         {name: rows[begin:end] if name in _PER_TEXT else rows for name, rows in feed.items()}
-        for begin, end in zip(edges[:-1], edges[1:], strict=True)
+        for begin, end in pairwise(edges)
     ]

@@ -56,5 +56,5 @@ def precise_product(x: Any, weight: Any) -> Any:
     product = next(node for node in model.get_ops() if node.get_type_name() == "MatMul")
     product.input(0).replace_source_output(x.output(0))
     product.input(1).replace_source_output(weight.output(0))
-    product.validate()
+    product.constructor_validate_and_infer_types()
     return product
