@@ -32,7 +32,7 @@ def adopt(
     directory: Path,
     *,
     select: Iterable[str] = (),
-    project: Path | None = None,
+    project: str = "default",
     progress: Progress = SILENT,
     free: Callable[[Path], int] = disk.free_bytes,
 ) -> Pulled:
@@ -43,7 +43,7 @@ def adopt(
         store: where to.
         directory: any tree of files; links to files are followed, links to folders are not.
         select: keys, repositories or their last parts; empty for all.
-        project: the project's folder, as for :func:`~hardtack.supply.pull.pull`.
+        project: names the refs, as for :func:`~hardtack.supply.pull.pull`.
         progress: who is told.
         free: bytes free where a path is.
 
@@ -60,7 +60,7 @@ def adopt(
             "there is no such directory", where=str(directory), expected="a directory with the models' files",
             found="nothing", mend="hardtack pull",
         )  # fmt: skip
-    wants = wanted_of(chosen(lock, select), project or Path(lock.name).parent)
+    wants = wanted_of(chosen(lock, select), project)
     found = survey(wants, store)
     absent = [file for _, file, what in found if what in (Found.MISSING, Found.WRONG)]
     sources = _search(directory, absent)

@@ -23,7 +23,7 @@ from hardtack.supply.hub import Hub
 from hardtack.supply.problems import Asked
 from hardtack.supply.progress import SILENT, Progress
 from hardtack.supply.report import Pulled, PulledFile, PulledSnapshot, State
-from hardtack.supply.store import Found, Shelf, project_id, project_ref, requested_ref
+from hardtack.supply.store import Found, Shelf, project_ref, requested_ref
 
 
 @dataclass
@@ -43,19 +43,18 @@ def pull(
     hub: Hub,
     *,
     select: Iterable[str] = (),
-    project: Path | None = None,
+    project: str = "default",
     progress: Progress = SILENT,
     free: Callable[[Path], int] = disk.free_bytes,
 ) -> Pulled:
     """Bring a lock's models into the store.
 
     Args:
-        lock: the lock.
+        lock: the lock; the paths of local models are relative to its file.
         store: where to.
         hub: where from.
         select: keys, repositories or their last parts; empty for all.
-        project: the project's folder, by default the lock's: local models are relative to it, and the refs that keep
-            ``hf cache prune`` away are named for it.
+        project: :func:`~hardtack.supply.store.project_id`; names the refs that keep ``hf cache prune`` away.
         progress: who is told.
         free: bytes free where a path is.
 
@@ -66,9 +65,8 @@ def pull(
         DiskError: no space, or no permission.
     """
     models = chosen(lock, select)
-    folder = project or Path(lock.name).parent
-    local = [_check_local(model, folder) for model in models if model.source == "local"]
-    wants = wanted_of(models, folder)
+    local = [_check_local(model, Path(lock.name).parent) for model in models if model.source == "local"]
+    wants = wanted_of(models, project)
     found = survey(wants, store)
     absent = [(want, file) for want, file, what in found if what not in (Found.RIGHT, Found.OUTSIDE, Found.LOOSE)]
     disk.need(store.hub, sum(_still(want, file, store) for want, file in absent), free(store.hub))
@@ -110,7 +108,7 @@ def pull(
 
 
 def pull_model(
-    model: LockedModel, store: Store, hub: Hub, *, project: Path | None = None, progress: Progress = SILENT
+    model: LockedModel, store: Store, hub: Hub, *, project: str = "default", progress: Progress = SILENT
 ) -> Path:
     """Bring one model of the Hub, and the code it needs, into the store; the directory of its files.
 
@@ -128,14 +126,13 @@ def chosen(lock: Lock, select: Iterable[str]) -> tuple[LockedModel, ...]:
     return tuple(model for model in lock.models if model.task.pulls and (not names or model.key in keys))
 
 
-def wanted_of(models: Sequence[LockedModel], project: Path) -> list[Wanted]:
+def wanted_of(models: Sequence[LockedModel], project: str) -> list[Wanted]:
     """Every repository and commit once, code repositories too, in the order of the lock.
 
     Raises:
         LockError: two models disagree about a file of one commit.
     """
     wants: dict[tuple[str, str], Wanted] = {}
-    name = project_id(project)
 
     def add(repo: str, commit: str, files: Iterable[LockedFile], key: str, requested: str) -> None:
         want = wants.setdefault((repo, commit), Wanted(repo, commit))
@@ -147,7 +144,7 @@ def wanted_of(models: Sequence[LockedModel], project: Path) -> list[Wanted]:
                     mend="hardtack lock",
                 )  # fmt: skip
         want.keys.append(key)
-        want.refs.append(project_ref(name, key))
+        want.refs.append(project_ref(project, key))
         if ref := requested_ref(requested):
             want.refs.append(ref)
 

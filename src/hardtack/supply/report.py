@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 
 class State(StrEnum):
@@ -20,12 +19,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PulledFile:
-    """One file: its path in the repository, bytes, how it came, and how many bytes were fetched for it."""
+    """One file: its path in the repository, bytes, how it came, and how many bytes were transferred for it."""
 
     path: str
     size: int
     state: State
-    fetched: int = 0
+    transferred: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +52,10 @@ class Pulled:
     notes: tuple[str, ...] = ()
 
     @property
-    def files(self) -> int:
-        """How many files there are."""
-        return sum(len(snapshot.files) for snapshot in self.snapshots)
-
-    @property
-    def bytes(self) -> int:
-        """How large they are together."""
-        return sum(file.size for snapshot in self.snapshots for file in snapshot.files)
-
-    @property
-    def fetched_bytes(self) -> int:
+    def transferred(self) -> int:
         """Bytes that came over the network."""
-        return sum(file.fetched for snapshot in self.snapshots for file in snapshot.files)
+        return sum(file.transferred for snapshot in self.snapshots for file in snapshot.files)
 
     def count(self, state: State) -> int:
-        """How many files came to be there in this way."""
+        """Files that came to be there in this way."""
         return sum(file.state is state for snapshot in self.snapshots for file in snapshot.files)
-
-    def as_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
-        return {
-            "files": self.files, "bytes": self.bytes, "fetched_bytes": self.fetched_bytes, "notes": list(self.notes),
-            "snapshots": [asdict(each) | {"directory": str(each.directory)} for each in self.snapshots],
-        }  # fmt: skip

@@ -17,7 +17,6 @@ from hardtack.places import Store
 from hardtack.spec.lock import LockedCode, LockedFile, LockedModel
 from hardtack.spec.manifest import WantedModel
 from hardtack.spec.names import is_repo
-from hardtack.spec.words import Task
 from hardtack.supply import disk
 from hardtack.supply.bare_names import full_name
 from hardtack.supply.blobs import bring
@@ -25,7 +24,6 @@ from hardtack.supply.choosing import chosen_files, locked
 from hardtack.supply.crew import work
 from hardtack.supply.download import Expected
 from hardtack.supply.hub import Hub, Listing, RemoteFile
-from hardtack.supply.local import resolve_local
 from hardtack.supply.problems import Asked
 from hardtack.supply.progress import SILENT, Progress
 from hardtack.supply.store import Shelf
@@ -37,35 +35,27 @@ def resolve(
     wanted: WantedModel,
     hub: Hub,
     store: Store,
-    base: Path,
     *,
-    commit: str = "",
     progress: Progress = SILENT,
     free: Callable[[Path], int] = disk.free_bytes,
 ) -> LockedModel:
-    """Lock what a manifest's entry wants: a repository of the Hub, a directory, or nothing for an external service.
+    """Lock a model of the Hub.
 
     Args:
-        wanted: the entry.
-        hub: whom to ask; a directory and an external service need nobody.
+        wanted: the manifest's entry; not a local directory, not an external service.
+        hub: whom to ask.
         store: where the small files go.
-        base: the manifest's folder, which directories are relative to.
-        commit: stay at this commit, whatever the wanted revision means today.
         progress: told of what a person should hear: a rename, a fallback, gating.
         free: bytes free where a path is.
 
     Raises:
         UnknownRepo, AccessDenied, HubUnreachable: as the Hub answered.
         UnsupportedModel: no weights that may be taken.
-        ManifestError, DiskError: a directory is not there, or cannot be read.
         Refused: a name that must not reach a disk, or a licence that is not expected.
         Mismatch: a small file is not what the Hub's own listing says.
     """
-    if wanted.task is Task.EXTERNAL:
-        return LockedModel(wanted.key, wanted.task, source="", note=wanted.note)
-    if wanted.local:
-        return resolve_local(wanted, base)
-    listing = hub.list(full_name(wanted.repo, wanted.task), commit or wanted.revision)
+    asked_for = full_name(wanted.repo, wanted.task)
+    listing = hub.list(asked_for, wanted.revision)
     if listing.repo != wanted.repo:
         progress.say(f"{wanted.repo} is {listing.repo} on the Hub")
     if listing.gated:

@@ -205,9 +205,9 @@ def project_ref(project: str, key: str) -> str:
     return f"hardtack/{project}/{key}"
 
 
-def project_id(folder: Path) -> str:
-    """A name for the project in a folder: the folder's, made unique by a hash of its path."""
-    folder = folder.absolute()
+def project_id(lock: Path) -> str:
+    """A name for the project whose lock this is: its folder's, made unique by a hash of the folder's path."""
+    folder = lock.absolute().parent
     plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in folder.name)[:40].strip("-") or "project"
     return f"{plain}-{sha256(str(folder).encode()).hexdigest()[:8]}"
 
