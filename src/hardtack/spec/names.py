@@ -1,0 +1,100 @@
+"""Names that come from outside, checked once: file paths, keys, repository ids, revisions.
+
+A path that passes :func:`safe_path` stays inside whatever folder it is joined to, on every file system hardtack writes
+to. Nothing here touches a disk.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+_REPO = re.compile(
+    r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?(?:/[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?)?\Z"
+)
+_KEY = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?\Z")
+_COMMIT = re.compile(r"[0-9a-f]{40}\Z")
+_DRIVE = re.compile(r"[A-Za-z]:")
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))})
+
+
+class UnsafeName(ValueError):
+    """A name that must not reach the disk; the message says why."""
+
+
+def safe_path(path: str) -> str:
+    """Return ``path`` if it is a plain relative POSIX path, else raise.
+
+    Refused: empty, absolute, ``.`` and ``..`` parts, backslashes, drive letters and device names, control
+    characters (a newline would also break ``sha256sum``'s format), parts that end in a dot or blank, and parts over
+    255 bytes.
+
+    Raises:
+        UnsafeName: says what is wrong with it.
+    """
+    if not path:
+        raise UnsafeName("an empty name")
+    if path.startswith("/"):
+        raise UnsafeName("an absolute path")
+    if "\\" in path:
+        raise UnsafeName("a backslash")
+    if _DRIVE.match(path):
+        raise UnsafeName("a drive letter")
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in path):
+        raise UnsafeName("a control character")
+    for part in path.split("/"):
+        if part in ("", ".", ".."):
+            raise UnsafeName(f"a part {part!r}")
+        if part[-1] in ". ":
+            raise UnsafeName(f"a part that ends in a dot or blank: {part!r}")
+        if len(part.encode()) > 255:
+            raise UnsafeName("a part of more than 255 bytes")
+        if part.split(".", 1)[0].lower() in _DEVICES:
+            raise UnsafeName(f"a device name: {part!r}")
+    return path
+
+
+def distinct_paths(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the paths, sorted, if no two of them could fall on one file.
+
+    Two paths clash when they are equal but for case or Unicode form (file systems that fold either exist), or when one
+    is a folder of the other.
+
+    Raises:
+        UnsafeName: names the two.
+    """
+    ordered = sorted(paths)
+    seen: dict[str, str] = {}
+    for path in ordered:
+        folded = unicodedata.normalize("NFC", path).casefold()
+        if folded in seen:
+            raise UnsafeName(f"two names for one file: {seen[folded]!r} and {path!r}")
+        seen[folded] = path
+    for folded, path in seen.items():
+        parts = folded.split("/")
+        for end in range(1, len(parts)):
+            above = "/".join(parts[:end])
+            if above in seen:
+                raise UnsafeName(f"{seen[above]!r} is both a file and the folder of {path!r}")
+    return tuple(ordered)
+
+
+def is_repo(text: str) -> bool:
+    """Whether ``text`` can be a Hub repository id, ``namespace/name`` or a bare ``name``."""
+    return bool(_REPO.match(text)) and ".." not in text and "--" not in text and not text.endswith(".git")
+
+
+def is_key(text: str) -> bool:
+    """Whether ``text`` can be the key of a model: it is also a folder name, so letters, digits, ``_``, ``-``, ``.``."""
+    return bool(_KEY.match(text)) and ".." not in text and not text.startswith(".") and text.lower() != "hardtack.lock"
+
+
+def is_commit(text: str) -> bool:
+    """Whether ``text`` is a full commit id: 40 hexadecimal digits in lower case."""
+    return bool(_COMMIT.match(text))
+
+
+def is_local(repo: str) -> bool:
+    """Whether a manifest's ``repo`` names a directory beside the manifest (``./x``, ``../x``) and no Hub repository."""
+    return repo in (".", "..") or repo.startswith(("./", "../"))
