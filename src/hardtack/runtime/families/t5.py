@@ -33,6 +33,7 @@ from hardtack.runtime.families.pieces import (
     ov,
     split_heads,
 )
+from hardtack.runtime.families.precise import precise_product
 from hardtack.runtime.families.relative import bias_table, look_up
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.weights import Weights
@@ -53,8 +54,11 @@ def draw(layout: Layout, weights: Weights) -> Any:
 
     given, wanted, counted = (ids_input(name) for name in ("decoder_input_ids", "target_ids", "target_mask"))
     states = _Stack(layout, constants, "decoder").decode(given, tokens, mask)
+    if _scales_outputs(layout):
+        states = op.multiply(states, numbers(whole(layout, "d_model") ** -0.5))
     scores = _score(layout, constants, states, length(ids, 0), wanted, counted)
-    return ov.Model([scores], [ids, mask, given, wanted, counted], layout.family)
+    # The states are an output for the sake of their precision: see hardtack.runtime.families.precise.
+    return ov.Model([scores, states], [ids, mask, given, wanted, counted], layout.family)
 
 
 class _Stack:
@@ -145,12 +149,10 @@ class _Stack:
 def _score(layout: Layout, constants: Constants, states: Node, texts: Node, wanted: Node, counted: Node) -> Node:
     """States ``(B·K, D, H)`` → ``(B, K)``: the sum of the log-probabilities of each label's counted tokens."""
     size, vocabulary = whole(layout, "d_model"), whole(layout, "vocab_size")
-    if _scales_outputs(layout):
-        states = op.multiply(states, numbers(size**-0.5))
     # transformers ties the output to the shared embedding unless the checkpoint holds another one.
-    name = "lm_head.weight" if "lm_head.weight" in constants else None
-    output = constants(name, vocabulary, size) if name else _embeddings(layout, constants, "shared.weight")
-    chances = op.log_softmax(op.matmul(states, output, False, True), -1)
+    name = "lm_head.weight" if "lm_head.weight" in constants else "shared.weight"
+    # In bf16 a logit of 30 would be off by up to 0.06, and a label's score is a sum of them.
+    chances = op.log_softmax(precise_product(states, constants(name, vocabulary, size)), -1)
 
     labels, width = length(wanted, 0), length(wanted, 1)
     one = op.constant(np.int64(1))
