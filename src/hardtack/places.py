@@ -11,8 +11,7 @@ from pathlib import Path
 
 from hardtack.settings import Policy, Settings
 from hardtack.spec.lock import LOCK_NAME, LockedModel
-
-MANIFEST_NAME = "hardtack.toml"
+from hardtack.spec.manifest import MANIFEST_NAME
 
 
 @dataclass(frozen=True)

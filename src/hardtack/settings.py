@@ -49,7 +49,7 @@ class Settings:
 
     Attributes:
         lock, manifest: explicit files, or None.
-        pantry: where a pantry would lie.
+        pantry: where a pantry would lie; ``pantry_named`` where somebody said so.
         policy: as said, or None where the places decide (strict wherever a pantry exists or ``offline``).
         verify, engine, device, threads: for loading.
         expect: the digest a pantry must have, or empty.
@@ -67,6 +67,7 @@ class Settings:
     lock: Path | None
     manifest: Path | None
     pantry: Path
+    pantry_named: bool
     policy: Policy | None
     verify: Verify
     engine: EngineName
@@ -129,6 +130,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         lock=path("HARDTACK_LOCK"),
         manifest=path("HARDTACK_MANIFEST"),
         pantry=path("HARDTACK_PANTRY") or Path("/models"),
+        pantry_named=path("HARDTACK_PANTRY") is not None,
         policy=_word(Policy, "HARDTACK_POLICY", text("HARDTACK_POLICY")),
         verify=_word(Verify, "HARDTACK_VERIFY", text("HARDTACK_VERIFY")) or Verify.FULL,
         engine=_word(EngineName, "HARDTACK_ENGINE", text("HARDTACK_ENGINE")) or EngineName.AUTO,

@@ -1,1 +1,1 @@
-"""The kernel says no: a guard that keeps processes off every network, and the proof that models run behind it."""
+"""The kernel says no: guarding what runs here against reaching the network, and proving that it need not."""

@@ -106,9 +106,9 @@ def _tasks(family: str) -> str:
 
 
 def _family(file: Path, config: Mapping[str, Any]) -> str:
-    model_type = config.get("model_type")
+    model_type = str(config.get("model_type"))
     if model_type not in FAMILIES:
-        found = "no such file" if not config else repr(model_type)
+        found = model_type if config else "no such file"
         raise unsupported(file, "model_type", "one of " + ", ".join(sorted(FAMILIES)), found)
     return FAMILIES[model_type]
 
@@ -196,7 +196,7 @@ def _labels(file: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _activation(directory: Path, config: Mapping[str, Any], sentence: Mapping[str, Any]) -> str | None:
-    """What is done with a reranker's logits; sentence-transformers has written it in three places, read in this order."""
+    """What is done with a reranker's logits; sentence-transformers has written it to three places in its time."""
     nested = config.get("sentence_transformers")
     for file, key, value in (
         (_SENTENCE_CONFIG, "activation_fn", sentence.get("activation_fn")),

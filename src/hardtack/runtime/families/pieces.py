@@ -6,7 +6,6 @@ of a head. Nothing here knows a model's name.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -41,7 +40,7 @@ class Constants:
         return Constants(self.tensors, f"{self.prefix}{name}.")
 
     def rooted(self, anchor: str) -> Constants:
-        """The tensors below whatever prefix the checkpoint puts before ``anchor``: ``bert.``, ``0.auto_model.`` or none.
+        """The tensors beside ``anchor``, whatever prefix the checkpoint puts before it: ``bert.``, ``0.auto_model.``, none.
 
         Raises:
             UnsupportedModel: no tensor's name ends in ``anchor``, or several do.
