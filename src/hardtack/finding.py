@@ -23,8 +23,8 @@ from hardtack.spec.words import Task
 
 log = logging.getLogger("hardtack")
 
-Fetch = Callable[[LockedModel], Path]
-"""Brings a locked model's files from the Hub into the store and returns their folder."""
+Fetch = Callable[[LockedModel, Path], Path]
+"""Brings a model of a lock (the second argument is its file) from the Hub into the store; returns its folder there."""
 
 DEFAULT_PANTRY = Path("/models")
 
@@ -144,7 +144,7 @@ def _locked_place(model: LockedModel, lock: Path, settings: Settings, fetch: Fet
             return Found(place.directory, place.source, model)
     if online:
         log.info("%s: fetching %s", model.key, model.shown)
-        return Found(fetch(model), "hub", model)
+        return Found(fetch(model, lock), "hub", model)
     why = "the policy is strict" if model.source == "hub" else "it is a local directory"
     raise ModelNotFound(
         f"{model.key!r} is locked, but nowhere to be had", where=f"{lock}: {model.shown}",

@@ -166,7 +166,10 @@ def _check_embedder(model: Embedder, space: str | None, settings: Settings) -> N
         )  # fmt: skip
 
 
-def _fetch(model: LockedModel, settings: Settings) -> Path:
+def _fetch(model: LockedModel, lock: Path, settings: Settings) -> Path:
+    # production runs from a pantry and never comes here: what talks to the Hub is imported only when it is needed
+    from hardtack.supply.hub import Hub
     from hardtack.supply.pull import pull_model
+    from hardtack.supply.store import project_id
 
-    return pull_model(model, store_of(settings), settings)
+    return pull_model(model, store_of(settings), Hub.of(settings), project=project_id(lock))

@@ -22,7 +22,7 @@ from hardtack.runtime.engines.interface import Feed
 from hardtack.runtime.loaded import Loaded
 from hardtack.runtime.prompting import check_prompt, fill, fit
 from hardtack.runtime.reranker import sigmoid, softmax
-from hardtack.runtime.tokens import Ids, Tokenized, check_texts
+from hardtack.runtime.tokens import Ids, Tokenized, as_texts
 from hardtack.spec.lock import LabelGroup
 
 Scores = Mapping[str, Mapping[str, float]]
@@ -86,9 +86,7 @@ class Classifier(Loaded):
             Misused: an input that is not text, labels or a prompt that cannot be used, or any for a model that has
                 labels of its own.
         """
-        texts = [inputs] if isinstance(inputs, str) else list(inputs)
-        check_texts(texts)
-        answers = self._classify(texts, labels, prompt, batch_size, progress)
+        answers = self._classify(as_texts(inputs), labels, prompt, batch_size, progress)
         return answers[0] if isinstance(inputs, str) else answers
 
     def _classify(

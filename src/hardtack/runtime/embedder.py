@@ -18,7 +18,7 @@ from hardtack.runtime import arguments
 from hardtack.runtime.batching import Progress, encoder_feed, run_sorted
 from hardtack.runtime.loaded import Loaded
 from hardtack.runtime.space import space_of
-from hardtack.runtime.tokens import check_texts
+from hardtack.runtime.tokens import as_texts, check_texts
 from hardtack.runtime.vectors import Floats, compare, normalize, quantize
 
 ARGUMENTS = arguments.ENCODE
@@ -91,8 +91,7 @@ class Embedder(Loaded):
         """
         arguments.settle("encode", ARGUMENTS, others, self.device)
         dim = self._cut(truncate_dim)
-        texts = [inputs] if isinstance(inputs, str) else list(inputs)
-        check_texts(texts)
+        texts = as_texts(inputs)
         before = self._prompt(prompt, prompt_name)
         vectors = self._run([before + text for text in texts] if before else texts, batch_size, progress)
         if dim < self.dim:

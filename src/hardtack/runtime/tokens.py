@@ -10,7 +10,7 @@ Reads no file: the bytes are handed in, so that the bytes that were hashed are t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,6 +126,24 @@ class Tokens:
                 found=f"{worst} for {self._tokenizer.id_to_token(worst)!r}", mend="hardtack verify",
             )  # fmt: skip
         return Tokenized(ids, np.array(encoding.type_ids, dtype=np.int64))
+
+
+def as_texts(inputs: object) -> list[str]:
+    """One text, or several, as a list of them.
+
+    Raises:
+        Misused: it is neither; a mapping would give its keys.
+    """
+    if isinstance(inputs, str):
+        return [inputs]
+    if not isinstance(inputs, Iterable) or isinstance(inputs, Mapping | bytes):
+        raise Misused(
+            "the input is neither a text nor a sequence of texts", where="inputs", expected="str or a sequence of str",
+            found=_kind(inputs), mend="pass the text itself, not what holds it",
+        )  # fmt: skip
+    texts = list(inputs)
+    check_texts(texts)
+    return texts
 
 
 def check_texts(texts: Sequence[object]) -> None:
