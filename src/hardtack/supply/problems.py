@@ -63,7 +63,8 @@ def explain(problem: HfHubHTTPError, asked: Asked, session: Session) -> Hardtack
     if missing and (status != 401 or code == "RepoNotFound"):
         return UnknownRepo(
             f"the Hub has no repository {asked.repo!r}, or none that it shows to you", where=session.endpoint,
-            expected="namespace/name, and a token where it is private", found=found, mend="hardtack add REPO",
+            expected="namespace/name, and a token where it is private", found=found,
+            mend="hf auth login" if status == 401 and not session.has_token else "hardtack add REPO",
         )  # fmt: skip
     if status in (401, 403):
         return AccessDenied(
