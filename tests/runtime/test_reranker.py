@@ -141,7 +141,9 @@ def test_several_scores_cannot_rank() -> None:
     assert "LABEL_2" in problem.value.found
 
 
-@pytest.mark.parametrize("bad", [{"prompt": "x"}, {"device": "cuda"}, {"pool": {}}, {"num_workers": 2}, {"batch_size": 0}])
+@pytest.mark.parametrize(
+    "bad", [{"prompt": "x"}, {"device": "cuda"}, {"pool": {}}, {"num_workers": 2}, {"batch_size": 0}]
+)
 def test_what_is_refused(bad: Mapping[str, Any]) -> None:
     with pytest.raises(Misused):
         a_reranker().rank("red", DOCUMENTS, **bad)
