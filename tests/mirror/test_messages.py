@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardtack.mirror.messages import Request, Response, Unsatisfiable, byte_range
@@ -44,6 +44,7 @@ def test_ranges_that_hold_nothing(header: str, size: int) -> None:
         byte_range(header, size)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=50), st.integers(0, 60), st.one_of(st.none(), st.integers(0, 60)))
 def test_a_range_is_the_slice_that_python_means(content: bytes, first: int, last: int | None) -> None:
     header = f"bytes={first}-{'' if last is None else last}"
@@ -59,6 +60,7 @@ def test_a_range_is_the_slice_that_python_means(content: bytes, first: int, last
         assert content[span[0] : span[1] + 1] == expected
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.from_regex(r"bytes=[0-9,-]*")), st.integers(0, 1 << 40))
 def test_a_range_is_never_outside(header: str, size: int) -> None:
     try:

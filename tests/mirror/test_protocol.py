@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardtack.mirror import Content, Served
@@ -375,6 +375,7 @@ SEGMENTS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     segments=st.lists(SEGMENTS, max_size=9), method=st.sampled_from(["GET", "HEAD", "POST"]), suffix=st.text(max_size=5)
 )
@@ -396,6 +397,7 @@ def test_no_request_escapes(property_content: Content, segments: list[str], meth
         assert response.body.source in known
 
 
+@settings(deadline=None)
 @given(path=st.text())
 def test_no_path_in_a_repository_escapes(property_content: Content, path: str) -> None:
     files = next(iter(property_content.repos["org/tiny"].revisions.values())).files

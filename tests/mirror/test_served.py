@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardtack.errors import Misused
@@ -44,6 +44,7 @@ def test_what_is_no_model_argument(argument: str) -> None:
     assert refused.value.mend.startswith("hardtack mirror --model ")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_characters="\0"), min_size=1).filter(lambda text: text[0] != "~"))
 def test_a_pinned_directory_comes_back(directory: str) -> None:
     served = parse_model_argument(f"org/name={directory}@{COMMIT}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import urllib.request
@@ -73,3 +74,24 @@ def test_serve_says_when_it_is_ready_and_ends_when_told(folder: Path) -> None:
 
     serve([Served("org/tiny", folder)], port=0, ready=ready, until=done)
     assert seen == [b"[]"]
+
+
+def test_serve_is_stopped_by_an_interrupt(folder: Path) -> None:
+    urls: list[str] = []
+    main = threading.main_thread().ident
+    assert main is not None
+    interrupt = threading.Thread(target=lambda: signal.pthread_kill(main, signal.SIGINT))
+
+    def ready(url: str) -> None:
+        urls.append(url)
+        interrupt.start()
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            serve([Served("org/tiny", folder)], port=0, ready=ready)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        interrupt.join()
+    with pytest.raises(OSError):
+        urllib.request.urlopen(urls[0])
