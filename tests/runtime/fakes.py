@@ -22,7 +22,24 @@ from hardtack.spec.digest import hash_file, tree_digest
 from hardtack.spec.lock import LockedFile, LockedModel
 from hardtack.spec.words import Task
 
-WORDS = ("a", "b", "c", "d", "e", "red", "green", "blue", "light", "on", "off", "energy", "comfort", "high", "low", "is")
+WORDS = (
+    "a",
+    "b",
+    "c",
+    "d",
+    "e",
+    "red",
+    "green",
+    "blue",
+    "light",
+    "on",
+    "off",
+    "energy",
+    "comfort",
+    "high",
+    "low",
+    "is",
+)
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 VOCABULARY = {word: number for number, word in enumerate((*SPECIAL, *WORDS))}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -67,7 +67,9 @@ def test_groups_run_in_order_and_a_later_prompt_sees_an_earlier_answer() -> None
 
 def test_scores_are_a_softmax_over_the_group() -> None:
     answer = a_t5(CATEGORY).classify("comfort")
-    assert answer.scores == {"category": {"energy": pytest.approx(1 / (1 + np.e)), "comfort": pytest.approx(np.e / (1 + np.e))}}
+    assert answer.scores == {
+        "category": {"energy": pytest.approx(1 / (1 + np.e)), "comfort": pytest.approx(np.e / (1 + np.e))}
+    }
 
 
 def test_one_or_several_texts() -> None:
@@ -107,7 +109,9 @@ def test_labels_and_prompts_at_call_time() -> None:
     assert model.classify("red", labels={"category": ["red", "blue"]}) == {"category": "red"}
     assert model.classify("energy", prompt="b {text} b") == {"category": "energy"}
     assert prompts_of(model)[-1] == "b energy b [SEP]"
-    both = model.classify("red on", labels={"x": ["red", "blue"], "y": ["on", "off"]}, prompt={"x": "{text}", "y": "{x} {text}"})
+    both = model.classify(
+        "red on", labels={"x": ["red", "blue"], "y": ["on", "off"]}, prompt={"x": "{text}", "y": "{x} {text}"}
+    )
     assert both == {"x": "red", "y": "on"}
 
 
@@ -199,4 +203,4 @@ def test_a_head_takes_no_other_labels() -> None:
 def test_what_is_not_text_is_refused() -> None:
     for bad in (None, [None], [["a"]], {"a": "b"}):
         with pytest.raises(Misused):
-            a_t5(CATEGORY).classify(bad)  # type: ignore[call-overload]
+            a_t5(CATEGORY).classify(bad)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from hardtack.errors import DiskError, Misused, Mismatch, ModelNotFound, UnsupportedModel, Unverified
+from hardtack.errors import DiskError, Mismatch, Misused, ModelNotFound, UnsupportedModel, Unverified
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.load import Options, load_model
@@ -71,7 +71,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "vocab.txt", "1_Pooling/config.json"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer.json", "model.safetensors", "vocab.txt", "1_Pooling/config.json"]
+)
 def test_whatever_is_not_what_the_lock_says_is_never_answered_from(directory: Path, name: str, damage: str) -> None:
     (directory / "1_Pooling").mkdir()
     (directory / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
@@ -95,7 +97,9 @@ def test_what_is_parsed_is_hashed_before_it_is_parsed(directory: Path) -> None:
         load(directory, locked)
 
 
-@pytest.mark.parametrize(("source", "mend"), [("store", "hardtack pull"), ("local", "hardtack lock"), ("path", "hardtack verify")])
+@pytest.mark.parametrize(
+    ("source", "mend"), [("store", "hardtack pull"), ("local", "hardtack lock"), ("path", "hardtack verify")]
+)
 def test_the_mend_is_that_of_the_place(directory: Path, source: str, mend: str) -> None:
     locked = lock_of(directory)
     flip(directory / "tokenizer.json")
@@ -122,7 +126,7 @@ def test_a_file_that_is_swapped_while_it_is_loaded(directory: Path) -> None:
         # the same bytes, so every hash is right; but what was read is not provably what was hashed
         for name in ("config.json", "model.safetensors"):
             (directory / "new").write_bytes((directory / name).read_bytes())
-            os.replace(directory / "new", directory / name)
+            (directory / "new").replace(directory / name)
         return open_fake(layout, weights, options)
 
     with pytest.raises(Mismatch) as problem:
@@ -139,7 +143,7 @@ def test_the_mapping_that_runs_is_the_one_that_is_hashed(directory: Path) -> Non
 
     def restore(layout: Layout, weights: Weights, options: Options) -> NumpyEngine:
         (directory / "new").write_bytes(right)
-        os.replace(directory / "new", directory / "model.safetensors")
+        (directory / "new").replace(directory / "model.safetensors")
         seen.append(open_fake(layout, weights, options))
         return seen[0]
 
@@ -148,7 +152,9 @@ def test_the_mapping_that_runs_is_the_one_that_is_hashed(directory: Path) -> Non
     assert seen[0].closed
 
 
-def test_no_lock_is_said_once_and_the_digest_is_what_was_read(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_lock_is_said_once_and_the_digest_is_what_was_read(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     embedder = load(directory, None, "path")
     assert [record.levelname for record in caplog.records if "unverified" in record.message] == ["WARNING"]
     assert (embedder.identity.verified, embedder.commit, embedder.key) == ("no", "", "emb")
@@ -177,7 +183,18 @@ def test_one_line_a_load(directory: Path, caplog: pytest.LogCaptureFixture) -> N
     load(directory, lock_of(directory))
     (record,) = (record for record in caplog.records if record.name == "hardtack")
     assert record.levelname == "INFO"
-    for part in ("emb", f"org/tiny@{COMMIT}", str(directory), "dim 4", "numpy", "fp32", "cpu", "verified full", " s", "MB"):
+    for part in (
+        "emb",
+        f"org/tiny@{COMMIT}",
+        str(directory),
+        "dim 4",
+        "numpy",
+        "fp32",
+        "cpu",
+        "verified full",
+        " s",
+        "MB",
+    ):
         assert part in record.getMessage()
 
 

@@ -35,7 +35,16 @@ def test_nothing_is_padded() -> None:
 
 def test_a_pair_is_a_pair_with_types_and_the_longer_part_is_cut() -> None:
     (pair,) = tokens(replace(SIXTEEN, max_length=8)).pairs([("a b", "c d e a b c d e")])
-    assert list(pair.ids) == [2, VOCABULARY["a"], VOCABULARY["b"], 3, VOCABULARY["c"], VOCABULARY["d"], VOCABULARY["e"], 3]
+    assert list(pair.ids) == [
+        2,
+        VOCABULARY["a"],
+        VOCABULARY["b"],
+        3,
+        VOCABULARY["c"],
+        VOCABULARY["d"],
+        VOCABULARY["e"],
+        3,
+    ]
     assert list(pair.types) == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
