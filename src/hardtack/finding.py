@@ -67,18 +67,17 @@ def find_model(which: str | Path | None, task: Task, settings: Settings, start: 
         Mismatch, Unverified: the pantry is not the one that ``HARDTACK_EXPECT`` names, or something else was asked for.
         StaleLock: ``EMBED_COMMIT`` or its kin names another commit than the lock.
     """
-    check_pantry(settings)
+    expected = check_pantry(settings)
+    path = settings.pantry / LOCK_NAME if expected else find_lock(settings, start)
     if which is None:
         which = settings.model_paths.get(task.value)
     if which is not None and is_path(which):
-        found = _at_path(Path(which).expanduser(), settings, start)
+        found = _at_path(Path(which).expanduser(), settings, path, expected)
+    elif path is None:
+        raise _no_lock(which, task, start, settings)
     else:
-        path = find_lock(settings, start)
-        if path is None:
-            raise _no_lock(which, task, start, settings)
-        lock = read_lock(path)
-        found = _locked_place(_choose(lock, which, task, settings), path, settings, fetch)
-    if settings.expect and found.source != "pantry":
+        found = _locked_place(_choose(expected or read_lock(path), which, task, settings), path, settings, fetch)
+    if expected and found.source != "pantry":
         raise Unverified(
             "HARDTACK_EXPECT holds this process to a pantry, and this model is not in it", where=str(found.directory),
             expected=f"a model of {settings.pantry}", found=found.source, mend="unset HARDTACK_EXPECT",
@@ -86,29 +85,35 @@ def find_model(which: str | Path | None, task: Task, settings: Settings, start: 
     return found
 
 
-def check_pantry(settings: Settings) -> None:
+def check_pantry(settings: Settings) -> Lock | None:
     """Hold the environment to its word: a pantry that it names is one, and the one that it expects.
+
+    Returns:
+        The pantry's lock where ``HARDTACK_EXPECT`` is set: the bytes that were hashed are those it was parsed from, and
+        no other lock counts then. Else None.
 
     Raises:
         LockError: ``HARDTACK_PANTRY`` names a directory that is no pantry, or ``HARDTACK_EXPECT`` wants one.
         Mismatch: the pantry is not the expected one.
     """
-    if not is_pantry(settings.pantry):
-        if settings.pantry != DEFAULT_PANTRY or settings.expect:
-            raise LockError(
-                "there is no pantry where one was named", where=str(settings.pantry), expected=f"{LOCK_NAME} in it",
-                found="no such file" if settings.pantry.is_dir() else "no such directory",
-                mend=f"hardtack bake {settings.pantry}",
-            )  # fmt: skip
-        return
-    if settings.expect:
-        data = (settings.pantry / LOCK_NAME).read_bytes()
-        digest = pantry_digest(parse_lock(data.decode(), str(settings.pantry / LOCK_NAME)), data)
-        if digest.removeprefix("sha256:") != settings.expect.removeprefix("sha256:"):
-            raise Mismatch(
-                "this is not the pantry that HARDTACK_EXPECT names", where=str(settings.pantry),
-                expected=settings.expect, found=digest, mend="unset HARDTACK_EXPECT",
-            )  # fmt: skip
+    if not is_pantry(settings.pantry) and (settings.pantry != DEFAULT_PANTRY or settings.expect):
+        raise LockError(
+            "there is no pantry where one was named", where=str(settings.pantry), expected=f"{LOCK_NAME} in it",
+            found="no such file" if settings.pantry.is_dir() else "no such directory",
+            mend=f"hardtack bake {settings.pantry}",
+        )  # fmt: skip
+    if not settings.expect:
+        return None
+    path = settings.pantry / LOCK_NAME
+    data = path.read_bytes()
+    lock = parse_lock(data.decode(errors="replace"), str(path))
+    digest = pantry_digest(lock, data)
+    if digest.removeprefix("sha256:") != settings.expect.removeprefix("sha256:"):
+        raise Mismatch(
+            "this is not the pantry that HARDTACK_EXPECT names", where=str(settings.pantry),
+            expected=settings.expect, found=digest, mend="unset HARDTACK_EXPECT",
+        )  # fmt: skip
+    return lock
 
 
 def _choose(lock: Lock, which: str | Path | None, task: Task, settings: Settings) -> LockedModel:
@@ -171,15 +176,15 @@ def _complete(directory: Path, model: LockedModel) -> bool:
         return False
 
 
-def _at_path(directory: Path, settings: Settings, start: Path) -> Found:
+def _at_path(directory: Path, settings: Settings, usual: Path | None, expected: Lock | None) -> Found:
     if not directory.is_dir():
         raise ModelNotFound(
             "there is no model at this path", where=str(directory), expected="a model's directory",
             found="a file" if directory.exists() else "nothing", mend=f"ls -d {directory}",
         )  # fmt: skip
     real = directory.resolve()
-    for path in _locks_near(real, settings, start):
-        for model in read_lock(path).models:
+    for path in _locks_near(real, usual, alone=expected is not None):
+        for model in (expected or read_lock(path)).models:
             if not model.task.loads:
                 continue
             for place in candidates(model, path, settings):
@@ -188,11 +193,10 @@ def _at_path(directory: Path, settings: Settings, start: Path) -> Found:
     return Found(directory, "path", None)
 
 
-def _locks_near(directory: Path, settings: Settings, start: Path) -> Iterator[Path]:
-    """The lock this process goes by, then those above the directory."""
+def _locks_near(directory: Path, usual: Path | None, *, alone: bool) -> Iterator[Path]:
+    """The lock this process goes by, then, unless that one is to stand alone, those above the directory."""
     seen = set()
-    usual = find_lock(settings, start)
-    above = (folder / LOCK_NAME for folder in (directory, *directory.parents))
+    above = () if alone else (folder / LOCK_NAME for folder in (directory, *directory.parents))
     for path in (*([usual] if usual else []), *above):
         if path not in seen and path.is_file():
             seen.add(path)

@@ -203,4 +203,4 @@ def test_a_head_takes_no_other_labels() -> None:
 def test_what_is_not_text_is_refused() -> None:
     for bad in (None, [None], [["a"]], {"a": "b"}):
         with pytest.raises(Misused):
-            a_t5(CATEGORY).classify(bad)  # type: ignore[call-overload]
+            a_t5(CATEGORY).classify(bad)  # type: ignore[arg-type]

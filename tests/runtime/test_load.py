@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from hardtack.errors import DiskError, Misused, Mismatch, ModelNotFound, UnsupportedModel, Unverified
+from hardtack.errors import DiskError, Mismatch, Misused, ModelNotFound, UnsupportedModel, Unverified
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.load import Options, load_model
@@ -126,7 +126,7 @@ def test_a_file_that_is_swapped_while_it_is_loaded(directory: Path) -> None:
         # the same bytes, so every hash is right; but what was read is not provably what was hashed
         for name in ("config.json", "model.safetensors"):
             (directory / "new").write_bytes((directory / name).read_bytes())
-            os.replace(directory / "new", directory / name)
+            (directory / "new").replace(directory / name)
         return open_fake(layout, weights, options)
 
     with pytest.raises(Mismatch) as problem:
@@ -143,7 +143,7 @@ def test_the_mapping_that_runs_is_the_one_that_is_hashed(directory: Path) -> Non
 
     def restore(layout: Layout, weights: Weights, options: Options) -> NumpyEngine:
         (directory / "new").write_bytes(right)
-        os.replace(directory / "new", directory / "model.safetensors")
+        (directory / "new").replace(directory / "model.safetensors")
         seen.append(open_fake(layout, weights, options))
         return seen[0]
 

@@ -51,7 +51,11 @@ def test_top_k_and_documents() -> None:
 
 def test_documents_may_be_mappings() -> None:
     reranker = a_reranker()
-    documents = [{"description": "blue", "id": 7}, "red", {"description": "red light", "id": 8}]
+    documents: list[str | dict[str, Any]] = [
+        {"description": "blue", "id": 7},
+        "red",
+        {"description": "red light", "id": 8},
+    ]
     ranked = reranker.rank("red light", documents, return_documents=True)
     assert [row["corpus_id"] for row in ranked] == [2, 1, 0]
     assert ranked[0]["text"] is documents[2]
