@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -11,11 +12,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from huggingface_hub import snapshot_download
+from huggingface_hub.utils._fixes import WeakFileLock
 
 from hardtack.errors import DiskError, LockError, Mismatch, UnknownModel, UnknownRepo
 from hardtack.mirror import Served
@@ -319,6 +322,53 @@ def test_a_store_that_cannot_be_written_serves(
     assert done.stdout == "0\n"
     assert fixture_hub.count() == 0
     assert everything(store.hub).keys() == before.keys()
+
+
+def test_a_shared_store_that_cannot_be_written_serves(
+    lock: Lock, store: Store, hub: Hub, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull(lock, store, hub)
+    pointer, blob = weights_of(lock, store)
+    outside = store.hub / "elsewhere"
+    blob.rename(outside)
+    blob.symlink_to(outside)
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", read_only)  # locks and folders are opened by it, files to read are not
+    pulled = pull(lock, store, hub, progress=heard)
+    assert pulled.count(State.THERE) == len(CHOSEN)
+    assert any("lies outside" in text for text in heard.said)
+    assert blob.is_symlink()
+    assert pointer.read_bytes() == WEIGHTS
+
+
+def test_huggingface_hub_at_work_on_the_same_blob_is_waited_for(
+    lock: Lock, store: Store, hub: Hub, fixture_hub: FixtureHub
+) -> None:
+    _, blob = weights_of(lock, store)
+    theirs = store.hub / ".locks" / "models--org--tiny" / f"{blob.name}.lock"
+    theirs.parent.mkdir(parents=True)
+    heard = Heard()
+    with ThreadPoolExecutor(1) as pool:
+        with WeakFileLock(theirs):
+            ours = pool.submit(pull, lock, store, hub, progress=heard)
+            while not any("somebody else" in text for text in heard.said):
+                assert not ours.done()
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            blob.write_bytes(WEIGHTS)
+        assert ours.result(30).count(State.FETCHED) == len(CHOSEN)
+    assert fixture_hub.count("GET", "model.safetensors") == 0
+
+
+def test_an_offline_variable_is_obeyed_and_named(
+    lock: Lock, lock_file: Path, fixture_hub: FixtureHub, tmp_path: Path
+) -> None:
+    program = f"import os; os.environ['HF_HUB_OFFLINE'] = '1'\n{CHILD}"
+    done = run(program, lock_file, fixture_hub.url, tmp_path / "offline")
+    assert "HubUnreachable: an offline variable is set" in done.stderr
+    assert fixture_hub.count() == 0
 
 
 def test_an_interrupt_ends_all_threads(lock: Lock, lock_file: Path, fixture_hub: FixtureHub, tmp_path: Path) -> None:
