@@ -5,6 +5,7 @@ The documentation prints these tables, and a test holds them to the signatures o
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ ENCODE: Mapping[str, Standing] = {
     "pool": "refused",
     "chunk_size": "refused",
 }
-"""``SentenceTransformer.encode``, ``encode_query`` and ``encode_document``. *Refused* means any value but the default."""
+"""``SentenceTransformer.encode``, ``encode_query``, ``encode_document``. *Refused*: any value but the default."""
 
 PREDICT: Mapping[str, Standing] = {
     "inputs": "supported",
@@ -79,22 +80,27 @@ _INSTEAD: Mapping[str, str] = {
 }
 
 
-def refuse(function: str, table: Mapping[str, Standing], given: Mapping[str, Any], device: str) -> None:
-    """Refuse arguments that a table says are refused, unless they say what is so anyhow.
+def settle(function: str, table: Mapping[str, Standing], others: Mapping[str, Any], device: str) -> None:
+    """Go through the arguments of a call that are not supported.
 
     Args:
         function: for the message.
         table: one of the above.
-        given: the arguments of the call that may be refused.
-        device: where the model is; naming that very device is no request.
+        others: every argument of the call that the function itself does not take.
+        device: where the model is; naming that very device asks for nothing.
 
     Raises:
-        Misused: names the argument.
+        Misused: an argument that is refused and says what is not so anyhow, or that sentence-transformers has not.
     """
-    for name, value in given.items():
-        if table.get(name) != "refused" or value is None or value == _DEFAULTS.get(name):
-            continue
-        if name == "device" and str(value) == device:
+    for name, value in others.items():
+        if name not in table:
+            near = difflib.get_close_matches(name, table, 1)
+            raise Misused(
+                f"{function} has no argument `{name}`", where=f"{function}({name}=…)",
+                expected=f"perhaps `{near[0]}`" if near else ", ".join(sorted(table)), found=name,
+                mend=f"help(…{function})",
+            )  # fmt: skip
+        if table[name] == "ignored" or value == _DEFAULTS.get(name) or (name == "device" and str(value) == device):
             continue
         raise Misused(
             f"{function} does not take `{name}`", where=f"{function}({name}=…)",

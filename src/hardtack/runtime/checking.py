@@ -13,7 +13,6 @@ may write to the directory can still change a mapped file *after* the check: a p
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -131,7 +130,7 @@ class Files:
 
     def _stat(self, path: str) -> _Inode:
         try:
-            found = os.stat(self.directory / path)
+            found = (self.directory / path).stat()
         except (FileNotFoundError, NotADirectoryError):
             wanted = (self._locked or {}).get(path)
             raise self._wrong(path, f"{wanted.size} bytes" if wanted else "the file", "no such file") from None

@@ -22,14 +22,14 @@ from hardtack.runtime.engines.interface import Feed
 from hardtack.runtime.loaded import Loaded
 from hardtack.runtime.prompting import check_prompt, fill, fit
 from hardtack.runtime.reranker import sigmoid, softmax
-from hardtack.runtime.tokens import Ids, Tokenized, check_texts
+from hardtack.runtime.tokens import Ids, Tokenized, as_texts
 from hardtack.spec.lock import LabelGroup
 
 Scores = Mapping[str, Mapping[str, float]]
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
 _GROUP = "label"
 _DECODER_TOKENS = 2048
-"""Label tokens a batch at most: each costs a row of logits as wide as the vocabulary, 32,128 for T5 (0.25 GB in all)."""
+"""Label tokens in a batch at most: each costs a row of logits as wide as the vocabulary, 0.25 GB in all for T5."""
 
 
 class Classified(dict[str, str]):
@@ -50,7 +50,7 @@ class Classifier(Loaded):
     """A model that gives labels; of one of the two kinds below."""
 
     @overload
-    def classify(
+    def classify(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too; the first that fits is taken
         self, inputs: str, *, labels: Labels | None = None, prompt: str | Mapping[str, str] | None = None,
         batch_size: int | None = None, progress: Progress | None = None,
     ) -> Classified: ...  # fmt: skip
@@ -86,9 +86,7 @@ class Classifier(Loaded):
             Misused: an input that is not text, labels or a prompt that cannot be used, or any for a model that has
                 labels of its own.
         """
-        texts = [inputs] if isinstance(inputs, str) else list(inputs)
-        check_texts(texts)
-        answers = self._classify(texts, labels, prompt, batch_size, progress)
+        answers = self._classify(as_texts(inputs), labels, prompt, batch_size, progress)
         return answers[0] if isinstance(inputs, str) else answers
 
     def _classify(
@@ -165,9 +163,8 @@ class LikelihoodClassifier(Classifier):
         # the labels of a group go through in parts where there are so many that even one text's would not fit
         longest = max(len(target) for target in targets)
         part = max(1, _DECODER_TOKENS // longest)
-        rows = min(
-            rows_of(batch_size, self._budget.rows), max(1, _DECODER_TOKENS // (longest * min(part, len(targets))))
-        )
+        together = max(1, _DECODER_TOKENS // (longest * min(part, len(targets))))
+        rows = min(rows_of(batch_size, self._budget.rows), together)
         columns = []
         for start in range(0, len(targets), part):
             some = targets[start : start + part]
@@ -257,7 +254,7 @@ class LikelihoodClassifier(Classifier):
             )  # fmt: skip
         if isinstance(prompt, str) and len(values) > 1:
             _refuse_labels(f"a prompt for each of {', '.join(values)}", "one prompt")
-        prompts = {name: prompt for name in values} if isinstance(prompt, str) else dict(prompt or {})
+        prompts = dict.fromkeys(values, prompt) if isinstance(prompt, str) else dict(prompt or {})
         if strange := sorted(set(prompts) - set(values)):
             _refuse_labels(f"prompts for {', '.join(values)}", f"a prompt for {strange[0]}")
         groups = []

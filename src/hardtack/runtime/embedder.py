@@ -18,7 +18,7 @@ from hardtack.runtime import arguments
 from hardtack.runtime.batching import Progress, encoder_feed, run_sorted
 from hardtack.runtime.loaded import Loaded
 from hardtack.runtime.space import space_of
-from hardtack.runtime.tokens import check_texts
+from hardtack.runtime.tokens import as_texts, check_texts
 from hardtack.runtime.vectors import Floats, compare, normalize, quantize
 
 ARGUMENTS = arguments.ENCODE
@@ -63,17 +63,11 @@ class Embedder(Loaded):
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int | None = None,
-        show_progress_bar: bool | None = None,  # noqa: ARG002 - taken for compatibility; see `progress`
-        output_value: str | None = "sentence_embedding",
         precision: str = "float32",
-        convert_to_numpy: bool = True,
-        convert_to_tensor: bool = False,
-        device: str | None = None,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
-        pool: object = None,
-        chunk_size: int | None = None,
         progress: Progress | None = None,
+        **others: Any,
     ) -> NDArray[Any]:
         """Give each text its vector.
 
@@ -82,12 +76,11 @@ class Embedder(Loaded):
             prompt_name: a name in :attr:`prompts`; that text is put before each input.
             prompt: the text itself; wins over ``prompt_name``. With neither, the model's default prompt.
             batch_size: texts that run together at most; None: as suits the engine.
-            show_progress_bar: taken and ignored; nothing is drawn. See ``progress``.
             precision: ``float32``, ``int8``, ``uint8``, ``binary`` or ``ubinary``, as sentence-transformers quantises.
             normalize_embeddings: bring vectors to length one, after ``truncate_dim``.
             truncate_dim: keep only so many numbers of each vector.
-            output_value, convert_to_numpy, convert_to_tensor, device, pool, chunk_size: refused unless the default.
-            progress: called with how many texts are done and how many there are.
+            progress: called with how many texts are done and how many there are; nothing is ever drawn.
+            **others: what else sentence-transformers takes: ignored or refused, as :data:`ARGUMENTS` says.
 
         Returns:
             ``(dim,)`` for one text, ``(n, dim)`` for n of them, ``(0, dim)`` for none; float32 unless ``precision``
@@ -96,15 +89,9 @@ class Embedder(Loaded):
         Raises:
             Misused: an argument that is refused, an input that is not text, or a prompt that the model does not have.
         """
-        given = {
-            "output_value": "token_embeddings or the like" if output_value is None else output_value,
-            "convert_to_numpy": convert_to_numpy, "convert_to_tensor": convert_to_tensor, "device": device,
-            "pool": pool, "chunk_size": chunk_size,
-        }  # fmt: skip
-        arguments.refuse("encode", ARGUMENTS, given, self.device)
+        arguments.settle("encode", ARGUMENTS, others, self.device)
         dim = self._cut(truncate_dim)
-        texts = [inputs] if isinstance(inputs, str) else list(inputs)
-        check_texts(texts)
+        texts = as_texts(inputs)
         before = self._prompt(prompt, prompt_name)
         vectors = self._run([before + text for text in texts] if before else texts, batch_size, progress)
         if dim < self.dim:

@@ -85,7 +85,7 @@ class Loaded:
 
     @property
     def device(self) -> str:
-        """What it runs on: ``cpu``, ``cuda:0``, …"""
+        """What it runs on, such as ``cpu``."""
         return self._engine.info.device
 
     @property

@@ -62,23 +62,30 @@ def fit(parts: tuple[str, str, str], tokens: Tokens, longest: int | None) -> str
         Misused: what stands around the text is too long by itself.
     """
     before, text, after = parts
-    whole = before + text + after
-    if longest is None or len(tokens.texts([whole])[0]) <= longest:
-        return whole
-    low, high = 0, len(text)
-    # the more characters, the more tokens, but for a token here and there: the search may end one or two short of the
-    # longest text that fits, never past it, since what it returns was counted
-    while low < high:
-        middle = (low + high + 1) // 2
-        if len(tokens.texts([before + text[:middle] + after])[0]) <= longest:
-            low = middle
-        else:
-            high = middle - 1
-    cut = before + text[:low] + after
-    if len(tokens.texts([cut])[0]) > longest:
+
+    def cut(characters: int) -> str:
+        return before + text[:characters] + after
+
+    def fits(characters: int) -> bool:
+        return longest is None or len(tokens.texts([cut(characters)])[0]) <= longest
+
+    # grow from what surely is not far off, so that a book is never tokenized whole to keep a page of it
+    high = len(text) if longest is None else min(len(text), 4 * longest)
+    while fits(high):
+        if high == len(text):
+            return cut(high)
+        high = min(len(text), 2 * high)
+    if not fits(0):
         raise Misused(
             "a prompt is too long for the model before any text is in it", where=before.strip() or after.strip(),
-            expected=f"fewer than {longest} tokens", found=f"{len(tokens.texts([cut])[0])}",
+            expected=f"{longest} tokens or fewer", found=str(len(tokens.texts([cut(0)])[0])),
             mend="hardtack lock  # after shortening the prompt in hardtack.toml",
         )  # fmt: skip
-    return cut
+    low = 0
+    while high - low > 1:  # `low` always fits and `high` does not: what is returned was counted
+        middle = (low + high) // 2
+        if fits(middle):
+            low = middle
+        else:
+            high = middle
+    return cut(low)

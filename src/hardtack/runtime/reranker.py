@@ -40,7 +40,8 @@ def identity(logits: Floats) -> Floats:
 def softmax(logits: Floats) -> Floats:
     """Over the last axis; the greatest is subtracted first, so that nothing overflows."""
     raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return (raised / raised.sum(axis=-1, keepdims=True)).astype(np.float32, copy=False)
+    made: Floats = (raised / raised.sum(axis=-1, keepdims=True)).astype(np.float32, copy=False)
+    return made
 
 
 _BY_NAME: Mapping[str, Activation] = {"sigmoid": sigmoid, "identity": identity}
@@ -67,15 +68,10 @@ class Reranker(Loaded):
         top_k: int | None = None,
         return_documents: bool = False,
         text: str = "description",
-        prompt_name: str | None = None,
-        prompt: str | None = None,
         batch_size: int | None = None,
-        show_progress_bar: bool | None = None,  # noqa: ARG002 - taken for compatibility; see `progress`
         activation_fn: object = None,
-        device: str | None = None,
-        pool: object = None,
-        chunk_size: int | None = None,
         progress: Progress | None = None,
+        **others: Any,
     ) -> list[dict[str, Any]]:
         """Sort documents by how well they answer a query, the best first; equal ones stay in their order.
 
@@ -85,9 +81,10 @@ class Reranker(Loaded):
             top_k: give only so many; None: all.
             return_documents: put each document, as it was given, under ``text`` in the answer.
             text: where a mapping keeps its text; a mapping without it is an error.
-            batch_size, activation_fn, progress: as in :meth:`predict`.
-            show_progress_bar: taken and ignored.
-            prompt_name, prompt, device, pool, chunk_size: refused unless None.
+            batch_size: as in :meth:`predict`.
+            activation_fn: as in :meth:`predict`.
+            progress: as in :meth:`predict`.
+            **others: what else sentence-transformers takes: ignored or refused, as :data:`ARGUMENTS` says.
 
         Returns:
             ``{"corpus_id": int, "score": float}`` a document, and ``"text"`` where wanted.
@@ -95,8 +92,7 @@ class Reranker(Loaded):
         Raises:
             Misused: an argument that is refused, a document without text, or a model with several scores a pair.
         """
-        given = {"prompt_name": prompt_name, "prompt": prompt, "device": device, "pool": pool, "chunk_size": chunk_size}
-        arguments.refuse("rank", ARGUMENTS, given, self.device)
+        arguments.settle("rank", ARGUMENTS, others, self.device)
         if self.num_labels != 1:
             raise Misused(
                 "a model with several scores a pair cannot rank", where=self.key, expected="1 score",
@@ -127,18 +123,11 @@ class Reranker(Loaded):
         self,
         inputs: Sequence[Sequence[str]] | Sequence[str],
         *,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
         batch_size: int | None = None,
-        show_progress_bar: bool | None = None,  # noqa: ARG002 - taken for compatibility; see `progress`
         activation_fn: object = None,
         apply_softmax: bool | None = False,
-        convert_to_numpy: bool = True,
-        convert_to_tensor: bool = False,
-        device: str | None = None,
-        pool: object = None,
-        chunk_size: int | None = None,
         progress: Progress | None = None,
+        **others: Any,
     ) -> Any:
         """Score pairs.
 
@@ -149,10 +138,8 @@ class Reranker(Loaded):
                 ``(n, labels)``, or torch's own ``Sigmoid()`` and ``Identity()``. None: what the model's own files say,
                 else sigmoid for one label and identity for more, as sentence-transformers does.
             apply_softmax: where there are several labels, make each pair's scores add up to one, after the activation.
-            show_progress_bar: taken and ignored.
             progress: called with how many pairs are done and how many there are.
-            prompt_name, prompt, convert_to_numpy, convert_to_tensor, device, pool, chunk_size: refused unless the
-                default.
+            **others: what else sentence-transformers takes: ignored or refused, as :data:`PREDICT_ARGUMENTS` says.
 
         Returns:
             float32: ``(n,)`` for one label, ``(n, labels)`` for more; for one pair the number or row itself.
@@ -160,11 +147,7 @@ class Reranker(Loaded):
         Raises:
             Misused: an argument that is refused, or an input that is not pairs of texts.
         """
-        given = {
-            "prompt_name": prompt_name, "prompt": prompt, "convert_to_numpy": convert_to_numpy,
-            "convert_to_tensor": convert_to_tensor, "device": device, "pool": pool, "chunk_size": chunk_size,
-        }  # fmt: skip
-        arguments.refuse("predict", PREDICT_ARGUMENTS, given, self.device)
+        arguments.settle("predict", PREDICT_ARGUMENTS, others, self.device)
         activation = self._own_activation() if activation_fn is None else _activation(activation_fn)
         items: list[Any] = [inputs] if isinstance(inputs, str) else list(inputs)
         single = bool(items) and isinstance(items[0], str)

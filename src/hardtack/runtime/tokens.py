@@ -10,12 +10,12 @@ Reads no file: the bytes are handed in, so that the bytes that were hashed are t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding, Tokenizer, normalizers
 
 from hardtack.errors import Misused, UnsupportedModel
 from hardtack.runtime.layout import Tokenizing
@@ -36,7 +36,7 @@ class Tokenized:
 
 
 class Tokens:
-    """A tokenizer, set up as a layout says. Safe to call from several threads at once: nothing changes after it is made.
+    """A tokenizer, set up as a layout says. Safe to call from several threads: nothing changes after it is made.
 
     Args:
         data: the bytes of ``tokenizer.json``.
@@ -64,6 +64,10 @@ class Tokens:
         self._where = where
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        if tokenizing.lowercase:
+            # before all else, as sentence-transformers does for `do_lower_case`
+            own = self._tokenizer.normalizer
+            self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *([own] if own else [])])
         if cut and tokenizing.max_length is not None:
             # tokenizers does not cut at all, and says nothing, where the special tokens alone fill the length
             least = self.special_count(pair=False) + 1
@@ -96,17 +100,7 @@ class Tokens:
         """
         for pair in pairs:
             check_texts(pair)
-        return [self._take(encoding) for encoding in self._encode([tuple(pair) for pair in pairs])]
-
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of a text begins and ends in it, in characters; special tokens left out."""
-        check_texts([text])
-        offsets: list[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
-        return offsets
-
-    def count(self, text: str) -> int:
-        """Tokens of a text, special ones included, before anything is cut unless the tokenizer itself cuts."""
-        return len(self.texts([text])[0])
+        return [self._take(encoding) for encoding in self._encode([(first, second) for first, second in pairs])]
 
     def _encode(self, inputs: Sequence[str] | Sequence[Pair]) -> list[Encoding]:
         try:
@@ -132,6 +126,24 @@ class Tokens:
                 found=f"{worst} for {self._tokenizer.id_to_token(worst)!r}", mend="hardtack verify",
             )  # fmt: skip
         return Tokenized(ids, np.array(encoding.type_ids, dtype=np.int64))
+
+
+def as_texts(inputs: object) -> list[str]:
+    """One text, or several, as a list of them.
+
+    Raises:
+        Misused: it is neither; a mapping would give its keys.
+    """
+    if isinstance(inputs, str):
+        return [inputs]
+    if not isinstance(inputs, Iterable) or isinstance(inputs, Mapping | bytes):
+        raise Misused(
+            "the input is neither a text nor a sequence of texts", where="inputs", expected="str or a sequence of str",
+            found=_kind(inputs), mend="pass the text itself, not what holds it",
+        )  # fmt: skip
+    texts = list(inputs)
+    check_texts(texts)
+    return texts
 
 
 def check_texts(texts: Sequence[object]) -> None:

@@ -22,7 +22,8 @@ _TINY = 1e-12  # torch.nn.functional.normalize's eps: a vector of zeros stays on
 def normalize(vectors: Floats) -> Floats:
     """Rows brought to length one; a row of zeros stays as it is."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return (vectors / np.maximum(lengths, _TINY)).astype(np.float32, copy=False)
+    made: Floats = (vectors / np.maximum(lengths, _TINY)).astype(np.float32, copy=False)
+    return made
 
 
 def quantize(vectors: Floats, precision: str) -> NDArray[Any]:
@@ -59,7 +60,8 @@ def quantize(vectors: Floats, precision: str) -> NDArray[Any]:
     steps = (vectors.max(axis=0) - low) / np.float32(255)
     steps = np.where(steps == 0, np.float32(1), steps)
     values = np.clip(np.floor((vectors - low) / steps), 0, 255)
-    return (values - 128).astype(kind) if precision == "int8" else values.astype(kind)
+    made: NDArray[Any] = (values - 128 if precision == "int8" else values).astype(kind)
+    return made
 
 
 def compare(first: ArrayLike, second: ArrayLike, similarity: Similarity) -> Floats:

@@ -54,7 +54,7 @@ def open_engine(
     """
     ov = import_openvino()
     core = ov.Core()
-    chosen, why = _choose(precision, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    chosen, why = _choose(precision, layout.family, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     streams = threads or usable_cpus()
     config: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": _HINTS[chosen],
@@ -78,10 +78,12 @@ def open_engine(
     return OpenVinoEngine(compiled, weights, info, streams)
 
 
-def _choose(precision: Precision, capabilities: Iterable[str]) -> tuple[Precision, str]:
+def _choose(precision: Precision, family: str, capabilities: Iterable[str]) -> tuple[Precision, str]:
     """What to execute in, and why; ``capabilities`` is what OpenVINO says of the CPU."""
     has_bf16 = "BF16" in capabilities
     if precision is Precision.AUTO:
+        if family == "static":
+            return Precision.FP32, "a static embedding has no products that bf16 would speed up"
         if has_bf16:
             return Precision.BF16, "this CPU multiplies bf16 natively"
         return Precision.FP32, "this CPU does not multiply bf16 natively"

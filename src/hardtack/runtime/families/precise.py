@@ -51,7 +51,7 @@ _ONE_PRODUCT = b"""<?xml version="1.0"?>
 
 
 def precise_product(x: Any, weight: Any) -> Any:
-    """``x @ weight.T`` in float32: x ``(B, inputs)``, weight ``(outputs, inputs)`` → ``(B, outputs)``."""
+    """``x @ weight.T`` in float32: x ``(…, inputs)``, weight ``(outputs, inputs)`` → ``(…, outputs)``."""
     model = import_openvino().Core().read_model(_ONE_PRODUCT, b"")
     product = next(node for node in model.get_ops() if node.get_type_name() == "MatMul")
     product.input(0).replace_source_output(x.output(0))
