@@ -222,6 +222,14 @@ def test_no_such_file(hub: Hub, partial: Path, commit: str) -> None:
     assert not partial.exists()
 
 
+def test_no_such_file_on_a_mirror_that_gives_no_code(
+    hub: Hub, partial: Path, commit: str, fixture_hub: FixtureHub
+) -> None:
+    fixture_hub.fault(NAME, lambda _, __: Response.of(404, b"not found", "text/plain"))
+    with pytest.raises(UnknownRepo, match="no such file"):
+        bring(hub, partial, commit)
+
+
 def test_gated(folder: Path, partial: Path) -> None:
     with FixtureHub(Served(REPO, folder, gated=True)) as fixture:
         with pytest.raises(AccessDenied, match="gated") as caught:
