@@ -33,7 +33,10 @@ class Table:
         self._asked: list[str] = []
 
     def fail(self, key: str | None, what: str, *, expected: str = "", found: object = None) -> HardtackError:
-        """The error for a value of this table, with its line; to be raised by the caller."""
+        """The error for a value of this table, with its line; to be raised by the caller.
+
+        ``found`` is shown as it is, a string in quotes.
+        """
         place = self.where if key is None else (*self.where, key)
         text = "" if found is None else shown(repr(found) if isinstance(found, str) else found)
         return self.document.error(what, line=self.document.line_of(place), expected=expected, found=text)
