@@ -71,8 +71,9 @@ def sha256_file(path: Path) -> str:
 def tree_digest(files: Iterable[tuple[str, str]]) -> str:
     r"""One digest of (path, sha256) pairs.
 
-    It is ``sha256:`` and the SHA-256 of the lines ``<sha256>  <path>``, sorted as bytes, each ended by a newline: in a
-    folder of just these files, ``find . -type f -printf '%P\0' | xargs -0 sha256sum | LC_ALL=C sort | sha256sum``.
+    It is ``sha256:`` and the SHA-256 of the lines ``<sha256>  <path>``, sorted as bytes, each ended by a newline. In a
+    folder of just these files this prints it:
+    ``find . -type f -printf '%P\0' | xargs -0 sha256sum -- | LC_ALL=C sort | sha256sum``.
     """
     lines = sorted(f"{sha256}  {path}".encode() for path, sha256 in files)
     return "sha256:" + hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()

@@ -84,7 +84,7 @@ def _check_apart(table: Table, model: LockedModel, others: list[LockedModel]) ->
                 distinct_paths((other.folder, model.folder))
         except UnsafeName as why:
             raise table.fail("key", "two models cannot lie side by side in a pantry", expected="distinct folders",
-                             found=str(why)) from None  # fmt: skip
+                             found=why) from None  # fmt: skip
 
 
 def _read_model(table: Table) -> LockedModel:
@@ -123,7 +123,7 @@ def _read_model(table: Table) -> LockedModel:
     table.finish()
     reckoned = tree_digest((file.path, file.sha256) for file in model.files)
     if model.digest != reckoned:
-        raise table.fail("digest", f"the files of {key!r} do not add up to its digest", expected=model.digest,
+        raise table.fail("digest", f"the files of {key!r} do not add up to its digest", expected=repr(model.digest),
                          found=reckoned)  # fmt: skip
     _check_distinct(table, "files", model.everything())
     return model
@@ -158,11 +158,13 @@ def _read_files(table: Table, key: str) -> tuple[LockedFile, ...]:
         try:
             safe_path(path)
         except UnsafeName as why:
-            raise row.fail("path", "a file's name would leave its folder", expected="a plain relative path",
-                           found=f"{path!r}: {why}") from None  # fmt: skip
+            raise row.fail("path", f"this file's name is not safe: {why}", expected="a plain relative path",
+                           found=path) from None  # fmt: skip
         size = row.integer("size")
-        if size is None or size < 0:
-            raise row.fail("size", "`size` is not a number of bytes", expected="size = 0 or more", found=size)
+        if size is None:
+            raise row.fail(None, "`size` is missing", expected="size = …")
+        if size < 0:
+            raise row.fail("size", "`size` is not a number of bytes", expected="0 or more", found=size)
         sha256 = _checked(row, "sha256", lambda v: bool(_SHA256.match(v)), "64 hexadecimal digits")
         git = _checked(row, "git", lambda v: not v or is_commit(v), "40 hexadecimal digits", "")
         row.finish()
@@ -175,7 +177,7 @@ def _check_distinct(table: Table, key: str, files: tuple[LockedFile, ...] | list
     try:
         distinct_paths(file.path for file in files)
     except UnsafeName as why:
-        raise table.fail(key, "two files cannot lie side by side", expected="distinct names", found=str(why)) from None
+        raise table.fail(key, "two files cannot lie side by side", expected="distinct names", found=why) from None
 
 
 def _checked(table: Table, key: str, good: Callable[[str], bool], expected: str, default: str | None = None) -> str:

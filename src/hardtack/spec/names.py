@@ -70,7 +70,8 @@ def distinct_paths(paths: Iterable[str]) -> tuple[str, ...]:
     for path in ordered:
         folded = _folded(path)
         if folded in seen:
-            raise UnsafeName(f"two names for one file: {seen[folded]!r} and {path!r}")
+            same = seen[folded] == path
+            raise UnsafeName(f"{path!r} twice" if same else f"two names for one file: {seen[folded]!r} and {path!r}")
         seen[folded] = path
     for folded, path in seen.items():
         parts = folded.split("/")

@@ -57,7 +57,7 @@ def check_pantry_path(table: Table, path: str) -> None:
     try:
         safe_path(path.removeprefix("/"))
     except UnsafeName as why:
-        raise table.fail("path", "`path` would leave the root it is laid under", expected="a plain path without `..`",
-                         found=f"{path!r}: {why}") from None  # fmt: skip
+        raise table.fail("path", f"`path` is not safe: {why}", expected="a plain path without `..`",
+                         found=path) from None  # fmt: skip
     if path.removeprefix("/").split("/", 1)[0].casefold() == LOCK_NAME:
         raise table.fail("path", "`path` would lie where a pantry's lock does", expected="another folder", found=path)

@@ -33,7 +33,10 @@ class Table:
         self._asked: list[str] = []
 
     def fail(self, key: str | None, what: str, *, expected: str = "", found: object = None) -> HardtackError:
-        """The error for a value of this table, with its line; to be raised by the caller."""
+        """The error for a value of this table, with its line; to be raised by the caller.
+
+        ``found`` is shown as it is, a string in quotes.
+        """
         place = self.where if key is None else (*self.where, key)
         text = "" if found is None else shown(repr(found) if isinstance(found, str) else found)
         return self.document.error(what, line=self.document.line_of(place), expected=expected, found=text)
@@ -194,7 +197,7 @@ class Document:
     def error(self, what: str, *, line: int | None, expected: str = "", found: str = "") -> HardtackError:
         """The error for a line of this file."""
         where = self.name if line is None else f"{self.name}:{line}"
-        return self._class(what, where=where, expected=expected, found=found, mend=self._mend)
+        return self._class(shown(what), where=where, expected=expected, found=found, mend=self._mend)
 
     def line_of(self, place: Place) -> int | None:
         """The line, from 1, of a table or key; of what is around it where it is not there."""
@@ -208,9 +211,10 @@ class Document:
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: strings quoted where they are values, and nothing without end."""
+    """A value as a message shows it: nothing without end, and nothing that a terminal would obey."""
     try:
         text = str(value)
     except (ValueError, RecursionError):  # thousands of digits, thousands of levels
         return "a value too long to show"
-    return text if len(text) <= _SHOWN_MOST else text[:_SHOWN_MOST] + "…"
+    cut = text if len(text) <= _SHOWN_MOST else text[:_SHOWN_MOST] + "…"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
