@@ -162,14 +162,14 @@ def write_raw_safetensors(file: Path, header: Any, data: bytes) -> None:
 
 
 def random_weights(shapes: Shapes, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Weights that keep a deep network's numbers alive: norms near one, the rest small."""
+    """Weights that keep a network's numbers alive and tame: norms near one, products of the size of what they get."""
     rng = np.random.default_rng(seed)
-    return {
-        name: ((1.0 if "norm" in name.lower() and "weight" in name else 0.0) + rng.normal(0, 0.3, shape)).astype(
-            np.float32
-        )
-        for name, shape in shapes.items()
-    }
+    made = {}
+    for name, shape in shapes.items():
+        spread = 0.1 if len(shape) == 1 else shape[-1] ** -0.5
+        centre = 1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0
+        made[name] = rng.normal(centre, spread, shape).astype(np.float32)
+    return made
 
 
 def _make_encoder(
@@ -213,16 +213,15 @@ def _make_encoder(
         config = {"relative_attention_num_buckets": 32} | config
     if prefix is None:
         prefix = "" if task is Task.EMBED else f"{kind}."
+    size: Any = config["hidden_size"]
     shapes = {prefix + name: shape for name, shape in _encoder_shapes(kind, config).items()}
     if task is not Task.EMBED:
-        shapes |= _head_shapes(kind, prefix, config["hidden_size"], len(labels))
-    _write(
-        directory, config, random_weights(shapes, seed), dtype, tokenizer, {"model_max_length": 512, "pad_token": pad}
-    )
+        shapes |= _head_shapes(kind, prefix, size, len(labels))
+    names = ["input_ids", "token_type_ids", "attention_mask"] if kind == "bert" else ["input_ids", "attention_mask"]
+    tokenizer_config = {"model_max_length": 512, "pad_token": pad, "model_input_names": names}
+    _write(directory, config, random_weights(shapes, seed), dtype, tokenizer, tokenizer_config)
     if task is Task.EMBED:
-        write_modules(
-            directory, size=config["hidden_size"], pooling=pooling, dense=dense, normalize=normalize, dtype=dtype
-        )
+        write_modules(directory, size=size, pooling=pooling, dense=dense, normalize=normalize, dtype=dtype)
     return directory
 
 
@@ -260,7 +259,7 @@ def _head_shapes(kind: str, prefix: str, size: int, labels: int) -> dict[str, tu
 def _t5_shapes(config: Mapping[str, Any], task: Task, untied: bool) -> dict[str, tuple[int, ...]]:
     size, inner, heads = config["d_model"], config["num_heads"] * config["d_kv"], config["num_heads"]
     shapes: dict[str, tuple[int, ...]] = {"shared.weight": (config["vocab_size"], size)}
-    stacks = [("encoder", "num_layers", ("SelfAttention",))]
+    stacks: list[tuple[str, str, tuple[str, ...]]] = [("encoder", "num_layers", ("SelfAttention",))]
     if task is not Task.EMBED:
         stacks.append(("decoder", "num_decoder_layers", ("SelfAttention", "EncDecAttention")))
         if untied:

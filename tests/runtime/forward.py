@@ -82,7 +82,8 @@ def attention(q: Array, k: Array, v: Array, heads: int, bias: Array | float, div
     """Attention of several heads over ``(T, heads·D)``, no padding."""
     q, k, v = (x.reshape(len(x), heads, -1).transpose(1, 0, 2) for x in (q, k, v))
     scores = np.exp(q @ k.transpose(0, 2, 1) / divisor + bias)
-    return (scores / scores.sum(2, keepdims=True) @ v).transpose(1, 0, 2).reshape(q.shape[1], -1)
+    mixed: Array = scores / scores.sum(2, keepdims=True) @ v
+    return mixed.transpose(1, 0, 2).reshape(q.shape[1], -1)
 
 
 def _bert_layers(w: Values, config: Mapping[str, Any], x: Array) -> Array:
@@ -113,7 +114,7 @@ def _t5_stack(
         bias = bias + np.triu(np.full((len(ids), len(ids)), -np.inf), 1)
     heads, eps = config["num_heads"], config["layer_norm_epsilon"]
     for n in range(layers):
-        parts = [("SelfAttention", None, bias)]
+        parts: list[tuple[str, Array | None, Array | float]] = [("SelfAttention", None, bias)]
         if encoded is not None:
             parts.append(("EncDecAttention", encoded, 0.0))
         for place, (name, others, part_bias) in enumerate(parts):
@@ -157,24 +158,29 @@ def _bucket(distance: int, buckets: int, farthest: int, *, both_ways: bool) -> i
 
 
 def _linear(w: Values, name: str, x: Array) -> Array:
-    return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+    y: Array = x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+    return y
 
 
 def _norm(w: Values, name: str, x: Array, eps: float) -> Array:
     centred = x - x.mean(1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(1, keepdims=True) + eps) * w[f"{name}.weight"] + w[f"{name}.bias"]
+    scaled: Array = centred / np.sqrt((centred**2).mean(1, keepdims=True) + eps)
+    return scaled * w[f"{name}.weight"] + w[f"{name}.bias"]
 
 
 def _root_mean_square(x: Array, weight: Array, eps: float) -> Array:
-    return x / np.sqrt((x**2).mean(1, keepdims=True) + eps) * weight
+    scaled: Array = x / np.sqrt((x**2).mean(1, keepdims=True) + eps)
+    return scaled * weight
 
 
 def _gelu_tanh(x: Array) -> Array:
-    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    y: Array = 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return y
 
 
 def _gelu(x: Array) -> Array:
-    return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+    y: Array = x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+    return y
 
 
 _ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {

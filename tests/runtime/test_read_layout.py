@@ -82,7 +82,7 @@ def test_old_and_new_ways_to_write_a_pooling(mode: Pooling, tmp_path: Path) -> N
     make_bert(tmp_path, pooling=mode)
     assert read_layout(tmp_path, Task.EMBED).pooling is mode
     suffix = {"cls": "_token", "lasttoken": "", "mean_sqrt_len_tokens": ""}.get(mode, "_tokens")
-    old = {f"pooling_mode_{name}": False for name in ("cls_token", "mean_tokens", "max_tokens")}
+    old: dict[str, Any] = {f"pooling_mode_{name}": False for name in ("cls_token", "mean_tokens", "max_tokens")}
     old |= {"word_embedding_dimension": 16, f"pooling_mode_{mode}{suffix}": True}
     (tmp_path / "1_Pooling/config.json").write_text(json.dumps(old))
     assert read_layout(tmp_path, Task.EMBED).pooling is mode

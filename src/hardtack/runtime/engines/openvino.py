@@ -1,16 +1,18 @@
 """Any encoder, and T5, on any CPU through OpenVINO: a graph drawn by a family, compiled, run from a few threads.
 
-Throughput comes from as many streams as there are CPUs, of one thread each: batches do not wait for each other at
-every layer, as the threads of one stream do. A lone batch is cut in as many pieces as there are streams.
+Many batches are fastest in as many streams as there are CPUs, of one thread each: they do not wait for each other at
+every layer, as the threads of one stream do. A lone batch is fastest in one stream of all threads. A small model is
+compiled for both, each when it is first needed; of a large one the second copy of the packed weights would cost more
+than it gains, and a lone batch is cut in as many pieces as there are streams.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from itertools import chain, pairwise
+from itertools import chain, count, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,9 @@ from hardtack.spec.words import Precision
 
 _PER_TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 """Inputs with one row a text; the others (T5's labels) belong to all texts of a feed."""
+
+_SMALL = 256 * 2**20
+"""Bytes of weights up to which a model is compiled twice."""
 
 _HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
 
@@ -54,28 +59,32 @@ def open_engine(
     """
     ov = import_openvino()
     core = ov.Core()
-    chosen, why = _choose(precision, layout.family, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-    streams = threads or usable_cpus()
+    chosen, why = choose_precision(precision, layout.family, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    cpus = threads or usable_cpus()
     config: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": _HINTS[chosen],
-        "INFERENCE_NUM_THREADS": streams,
-        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": cpus,
         # Two processes that pin their threads pin them to the same first CPUs and share those.
         "ENABLE_CPU_PINNING": False,
     }
     if cache_dir is not None:
         config["CACHE_DIR"] = str(cache_dir)
-    compiled = core.compile_model(draw(layout, weights), "CPU", config)
-    width = compiled.output(0).get_partial_shape()[1]
+    model = draw(layout, weights)
+    width = model.output(0).get_partial_shape()[1]
     info = EngineInfo(
         name="openvino",
         precision=str(chosen),
         device="cpu",
-        inputs=tuple(port.get_any_name() for port in compiled.inputs),
+        inputs=tuple(port.get_any_name() for port in model.inputs),
         width=width.get_length() if width.is_static else 0,
         why=why,
     )
-    return OpenVinoEngine(compiled, weights, info, streams)
+    small = sum(stored.array.nbytes for stored in weights.body.values()) <= _SMALL
+
+    def compile_for(streams: int) -> Any:
+        return core.compile_model(model, "CPU", {**config, "NUM_STREAMS": streams})
+
+    return OpenVinoEngine(compile_for, weights, info, many=cpus, lone=1 if small else cpus)
 
 
 _FP32_FAMILIES = {
@@ -86,8 +95,12 @@ _FP32_FAMILIES = {
 """Families that ``auto`` executes in fp32 whatever the CPU can, and why."""
 
 
-def _choose(precision: Precision, family: str, capabilities: Iterable[str]) -> tuple[Precision, str]:
-    """What to execute in, and why; ``capabilities`` is what OpenVINO says of the CPU."""
+def choose_precision(precision: Precision, family: str, capabilities: Iterable[str]) -> tuple[Precision, str]:
+    """What to execute in, and why; ``capabilities`` is what OpenVINO says of the CPU.
+
+    Raises:
+        UnsupportedModel: this CPU does not execute what is asked for.
+    """
     has_bf16 = "BF16" in capabilities
     if precision is Precision.AUTO:
         if family in _FP32_FAMILIES:
@@ -106,15 +119,26 @@ def _choose(precision: Precision, family: str, capabilities: Iterable[str]) -> t
 
 
 class OpenVinoEngine:
-    """A compiled model; see :class:`hardtack.runtime.engines.interface.Engine`. Made by :func:`open_engine`."""
+    """A compiled model; see :class:`hardtack.runtime.engines.interface.Engine`. Made by :func:`open_engine`.
 
-    def __init__(self, compiled: Any, weights: Weights, info: EngineInfo, streams: int) -> None:
-        self._compiled = compiled
-        self._weights: Weights | None = weights  # the graph's constants are views of them
+    Args:
+        compile_for: compiles the graph for a number of streams.
+        weights: what the graph's constants are views of.
+        info: what this engine is.
+        many: streams for many batches.
+        lone: streams for a lone batch; its graph is compiled at once, the other one when it is first needed.
+    """
+
+    def __init__(
+        self, compile_for: Callable[[int], Any], weights: Weights, info: EngineInfo, *, many: int, lone: int
+    ) -> None:
+        self._compile_for = compile_for
+        self._weights: Weights | None = weights
         self._info = info
-        self._streams = streams
-        self._threads = ThreadPoolExecutor(streams, thread_name_prefix="hardtack-openvino")
-        self._own = threading.local()  # one inference request a thread: a request runs one batch at a time
+        self._many = many
+        self._lone = lone
+        self._compiling = threading.Lock()
+        self._graphs = {lone: _Streams(compile_for(lone), lone)}
 
     @property
     def info(self) -> EngineInfo:
@@ -127,38 +151,63 @@ class OpenVinoEngine:
         See :meth:`hardtack.runtime.engines.interface.Engine.run`. As many feeds as there are streams are under way and
         as many more wait, so that a finished stream finds the next batch ready.
         """
-        numbered = enumerate(feeds)
-        first = list(_take(numbered, 2))
-        if len(first) == 1 and (pieces := _cut(first[0][1], self._streams)):
-            rows: list[NDArray[np.float32]] = []
-            self._run(enumerate(pieces), lambda _, piece: rows.append(piece))
-            deliver(0, np.concatenate(rows))
-        else:
-            self._run(chain(first, numbered), deliver)
+        rest = iter(feeds)
+        first = list(islice(rest, 2))
+        if len(first) == 1:
+            self._run_lone(first[0], deliver)
+        elif first:
+            self._streams(self._many).run(chain(first, rest), deliver)
 
     def close(self) -> None:
         """Free the memory; waits for what is under way."""
+        with self._compiling:
+            for streams in self._graphs.values():
+                streams.close()
+            self._graphs.clear()
+            del self._compile_for
+            self._weights = None
+
+    def _run_lone(self, feed: Feed, deliver: Deliver) -> None:
+        pieces: list[NDArray[np.float32]] = []
+        self._streams(self._lone).run(cut(feed, self._lone), lambda _, rows: pieces.append(rows))
+        deliver(0, pieces[0] if len(pieces) == 1 else np.concatenate(pieces))
+
+    def _streams(self, count: int) -> _Streams:
+        with self._compiling:
+            if count not in self._graphs:
+                self._graphs[count] = _Streams(self._compile_for(count), count)
+            return self._graphs[count]
+
+
+class _Streams:
+    """A graph compiled for some streams, and a thread for each of them."""
+
+    def __init__(self, compiled: Any, count: int) -> None:
+        self._compiled = compiled
+        self._count = count
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="hardtack-openvino")
+        self._own = threading.local()  # a request runs one batch at a time: one for each thread
+
+    def run(self, feeds: Iterable[Feed], deliver: Deliver) -> None:
+        under_way: deque[Future[NDArray[np.float32]]] = deque()
+        numbers = count(0)
+        try:
+            for feed in feeds:
+                if len(under_way) == 2 * self._count:
+                    deliver(next(numbers), under_way.popleft().result())
+                under_way.append(self._threads.submit(self._infer, feed))
+            while under_way:
+                deliver(next(numbers), under_way.popleft().result())
+        finally:
+            # Only an exception leaves anything here: what has not begun does not begin, what has is waited for.
+            for future in under_way:
+                future.cancel()
+            wait(under_way)
+
+    def close(self) -> None:
         self._threads.shutdown()
         self._own = threading.local()
         self._compiled = None
-        self._weights = None
-
-    def _run(self, numbered: Iterator[tuple[int, Feed]] | enumerate[Feed], deliver: Deliver) -> None:
-        under_way: deque[tuple[int, Future[NDArray[np.float32]]]] = deque()
-        try:
-            for number, feed in numbered:
-                if len(under_way) == 2 * self._streams:
-                    done, future = under_way.popleft()
-                    deliver(done, future.result())
-                under_way.append((number, self._threads.submit(self._infer, feed)))
-            while under_way:
-                done, future = under_way.popleft()
-                deliver(done, future.result())
-        finally:
-            # Only an exception leaves anything here: what has not begun does not begin, what has is waited for.
-            for _, future in under_way:
-                future.cancel()
-            wait([future for _, future in under_way])
 
     def _infer(self, feed: Feed) -> NDArray[np.float32]:
         request = getattr(self._own, "request", None)
@@ -169,17 +218,10 @@ class OpenVinoEngine:
         return rows.copy()
 
 
-def _take(numbered: Iterator[tuple[int, Feed]] | enumerate[Feed], count: int) -> Iterator[tuple[int, Feed]]:
-    for _, pair in zip(range(count), numbered, strict=False):
-        yield pair
-
-
-def _cut(feed: Feed, pieces: int) -> list[Feed]:
-    """A feed's texts in up to ``pieces`` feeds of nearly equal size; nothing where it has but one text."""
+def cut(feed: Feed, pieces: int) -> list[Feed]:
+    """A feed's texts in up to ``pieces`` feeds of nearly equal size, in order."""
     texts = len(feed["input_ids"])
-    edges = np.linspace(0, texts, min(pieces, texts) + 1).astype(int)
-    if len(edges) <= 2:
-        return []
+    edges = np.linspace(0, texts, max(1, min(pieces, texts)) + 1).astype(int)
     return [
         {name: rows[begin:end] if name in _PER_TEXT else rows for name, rows in feed.items()}
         for begin, end in pairwise(edges)

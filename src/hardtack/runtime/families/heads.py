@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from hardtack.runtime.families.pieces import Constants, Node, activation, index, ints, numbers, op, ov
 from hardtack.runtime.families.precise import precise_product
-from hardtack.runtime.layout import Dense, Layout
+from hardtack.runtime.layout import Layout
 from hardtack.runtime.weights import Weights
 from hardtack.spec.words import Pooling
 
@@ -19,12 +19,13 @@ def embedding(layout: Layout, weights: Weights, tokens: Node, attention_mask: No
     """Token vectors ``(B, T, H)`` → the outputs of an embedder's graph, its vectors ``(B, dim)`` first."""
     if layout.pooling is None:
         raise ValueError("an embedder with a transformer has a pooling")
-    pooled = pool(tokens, attention_mask, layout.pooling, pad_left=layout.tokenizing.pad_left)
-    vector, inner = pooled, []
+    vector = pool(tokens, attention_mask, layout.pooling, pad_left=layout.tokenizing.pad_left)
+    precise = _Precise()
     for dense, tensors in zip(layout.dense, weights.dense, strict=True):
-        inner.append(vector)
-        vector = _precise_dense(vector, dense, Constants(tensors), f"{layout.directory / dense.weights}")
-    return [normalize(vector) if layout.normalize else vector, *inner]
+        constants = Constants(tensors).rooted("linear.weight").under("linear")
+        vector = precise.linear(vector, constants, dense.inputs, dense.outputs, bias=dense.bias)
+        vector = activation(dense.activation, str(layout.directory / dense.weights))(vector)
+    return [normalize(vector) if layout.normalize else vector, *precise.outputs]
 
 
 def classification(tokens: Node, dense: Constants, out: Constants, size: int, labels: int) -> list[Node]:
@@ -33,9 +34,9 @@ def classification(tokens: Node, dense: Constants, out: Constants, size: int, la
     The first token's vector through a dense layer, tanh, and a layer of one output a label: what transformers calls
     a pooler and a classifier (BERT), or a classification head (RoBERTa, MPNet).
     """
-    first = first_token(tokens)
-    hidden = op.tanh(_precise_linear(first, dense, size, size))
-    return [_precise_linear(hidden, out, size, labels), hidden, first]
+    precise = _Precise()
+    hidden = op.tanh(precise.linear(first_token(tokens), dense, size, size))
+    return [precise.linear(hidden, out, size, labels), *precise.outputs]
 
 
 def first_token(tokens: Node) -> Node:
@@ -87,11 +88,13 @@ _WEIGHTS: Mapping[Pooling, Callable[[Node], Node]] = {
 }
 
 
-def _precise_dense(x: Node, dense: Dense, constants: Constants, where: str) -> Node:
-    y = _precise_linear(x, constants.rooted("linear.weight").under("linear"), dense.inputs, dense.outputs, dense.bias)
-    return activation(dense.activation, where)(y)
+class _Precise:
+    """Linear layers in float32, and what has to be an output of the graph for that: see the module ``precise``."""
 
+    def __init__(self) -> None:
+        self.outputs: list[Node] = []
 
-def _precise_linear(x: Node, constants: Constants, inputs: int, outputs: int, bias: bool = True) -> Node:
-    y = precise_product(x, constants("weight", outputs, inputs))
-    return op.add(y, constants("bias", outputs)) if bias else y
+    def linear(self, x: Node, constants: Constants, inputs: int, outputs: int, *, bias: bool = True) -> Node:
+        y = precise_product(x, constants("weight", outputs, inputs))
+        self.outputs += [x, y]
+        return op.add(y, constants("bias", outputs)) if bias else y

@@ -3,12 +3,13 @@
 OpenVINO's CPU plugin, told to execute in bf16, keeps the tail of a graph in f32: everything from the outputs back to
 the first heavy product (``EnforceInferencePrecision`` in its ``graph.cpp``). That covers pooling and normalising, but a
 product in the head itself would be rounded to bf16, and whatever lies before it with it: scores that differ by less
-than 1/256 would tie. Two things prevent that, and a test looks at the result of both:
+than 1/256 would tie. Three things prevent that, and a test looks at the result of all of them:
 
 - the product carries the runtime attribute ``precise`` (``ov::DisablePrecisionConversion``), which the plugin honours.
   Python can only attach strings and numbers to a node, so the node is read from an IR of one product, and then wired
   into the graph like any other;
-- what such a product reads is an output of the graph too, which makes it part of the tail.
+- what such a product reads is an output of the graph too, which makes it part of the tail;
+- the product itself is one as well where a bias follows: fused, the two are a new node that is not ``precise``.
 """
 
 from __future__ import annotations
