@@ -78,6 +78,9 @@ def read_layout(directory: Path, task: Task, *, overrides: Overrides | None = No
         )
     sentence_file = directory / _SENTENCE_CONFIG
     sentence = read_object(sentence_file)
+    kind = sentence.get("model_type", "SentenceTransformer")
+    if task is Task.EMBED and kind != "SentenceTransformer":
+        raise unsupported(sentence_file, "model_type", "SentenceTransformer", repr(kind))
     prompts = _prompts(sentence_file, sentence)
     default_prompt = sentence.get("default_prompt_name")
     if default_prompt is not None and default_prompt not in prompts:

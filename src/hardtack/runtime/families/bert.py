@@ -43,7 +43,7 @@ def draw(layout: Layout, weights: Weights) -> Any:
 
     words = embed(table("word_embeddings.weight", whole(layout, "vocab_size"), size), ids)
     places = table("position_embeddings.weight", whole(layout, "max_position_embeddings"), size)
-    places = op.slice(places, ints(0), op.unsqueeze(length(ids), ints(0)), ints(1), ints(0))
+    places = op.slice(places, ints(0), length(ids), ints(1), ints(0))
     types = table("token_type_embeddings.weight", whole(layout, "type_vocab_size", 2), size)
     if whole(layout, "type_vocab_size", 2) > 1:
         type_ids = ids_input("token_type_ids")

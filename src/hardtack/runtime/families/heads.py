@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
-
-from hardtack.runtime.families.pieces import Constants, Node, activation, ints, numbers, op, ov
+from hardtack.runtime.families.pieces import Constants, Node, activation, index, ints, numbers, op, ov
 from hardtack.runtime.families.precise import precise_product
 from hardtack.runtime.layout import Dense, Layout
 from hardtack.runtime.weights import Weights
@@ -42,7 +40,7 @@ def classification(tokens: Node, dense: Constants, out: Constants, size: int, la
 
 def first_token(tokens: Node) -> Node:
     """The vector of each text's first token: ``(B, T, H)`` → ``(B, H)``."""
-    return op.gather(tokens, op.constant(np.int64(0)), ints(1))
+    return op.gather(tokens, index(0), ints(1))
 
 
 def normalize(vector: Node) -> Node:
@@ -69,7 +67,7 @@ def _count(mask: Node) -> Node:
 
 def _place(mask: Node) -> Node:
     """1 for the first token of a text, 2 for the second, …; 0 for padding on either side."""
-    return op.multiply(op.cumsum(mask, op.constant(np.int64(1))), mask)
+    return op.multiply(op.cumsum(mask, index(1)), mask)
 
 
 def _where_place(mask: Node, place: Node) -> Node:

@@ -40,7 +40,7 @@ class Constants:
         return Constants(self.tensors, f"{self.prefix}{name}.")
 
     def rooted(self, anchor: str) -> Constants:
-        """The tensors beside ``anchor``, whatever prefix the checkpoint puts before it: ``bert.``, ``0.auto_model.``, none.
+        """The tensors beside ``anchor``, whatever the checkpoint puts before it: ``bert.``, ``0.auto_model.``, nothing.
 
         Raises:
             UnsupportedModel: no tensor's name ends in ``anchor``, or several do.
@@ -125,9 +125,14 @@ def embed(table: Node, ids: Node) -> Node:
     return op.gather(table, ids, ints(0))
 
 
-def length(ids: Node, axis: int = 1) -> Node:
-    """One dimension of a node, as a scalar."""
-    return op.gather(op.shape_of(ids), op.constant(np.int64(axis)), ints(0))
+def length(x: Node, axis: int = 1) -> Node:
+    """One dimension of a node, ``(1,)``."""
+    return op.gather(op.shape_of(x), ints(axis), ints(0))
+
+
+def places(ids: Node) -> Node:
+    """0, 1, 2, … for the tokens of ids ``(B, T)``: ``(T,)``."""
+    return op.range(index(0), op.squeeze(length(ids), ints(0)), index(1), "i64")
 
 
 def ids_input(name: str) -> Node:
@@ -140,6 +145,11 @@ def ids_input(name: str) -> Node:
 def ints(*values: int) -> Node:
     """A constant ``(n,)`` of int64."""
     return op.constant(np.array(values, np.int64))
+
+
+def index(value: int) -> Node:
+    """A scalar of int64."""
+    return op.constant(np.int64(value))
 
 
 def numbers(value: float) -> Node:

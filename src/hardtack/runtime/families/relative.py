@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from hardtack.runtime.families.pieces import Constants, Node, ints, length, op
+from hardtack.runtime.families.pieces import Constants, Node, ints, op, places
 
 
 def bias_table(constants: Constants, name: str, buckets: int, heads: int, farthest: int, *, both_ways: bool) -> Node:
@@ -23,8 +23,8 @@ def bias_table(constants: Constants, name: str, buckets: int, heads: int, farthe
 
 def look_up(table: Node, ids: Node, farthest: int) -> Node:
     """The bias of every pair of positions of ``ids (B, T)``: ``(1, heads, T, T)``; the distance is key - query."""
-    positions = op.range(op.constant(np.int64(0)), length(ids), op.constant(np.int64(1)), "i64")
-    distance = op.subtract(op.unsqueeze(positions, ints(0)), op.unsqueeze(positions, ints(1)))
+    place = places(ids)
+    distance = op.subtract(op.unsqueeze(place, ints(0)), op.unsqueeze(place, ints(1)))
     row = op.add(op.clamp(distance, -farthest, farthest), ints(farthest))
     return op.unsqueeze(op.transpose(op.gather(table, row, ints(0)), ints(2, 0, 1)), ints(0))
 

@@ -11,7 +11,7 @@ from typing import Any
 from hardtack.runtime.families import heads
 from hardtack.runtime.families.bert import encoder
 from hardtack.runtime.families.config import number, refuse_unless, whole
-from hardtack.runtime.families.pieces import Constants, Node, embed, ids_input, ints, layer_norm, op, ov
+from hardtack.runtime.families.pieces import Constants, Node, embed, ids_input, index, ints, layer_norm, op, ov
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.weights import Weights
 from hardtack.spec.words import Task
@@ -44,4 +44,4 @@ def draw(layout: Layout, weights: Weights) -> Any:
 def positions(ids: Node, pad_id: int) -> Node:
     """Rows of the position table: ``pad_id + 1`` for the first token that is not padding, ``pad_id`` for padding."""
     real = op.convert(op.not_equal(ids, ints(pad_id)), ov.Type.i64)
-    return op.add(op.multiply(op.cumsum(real, ints(1)), real), ints(pad_id))
+    return op.add(op.multiply(op.cumsum(real, index(1)), real), ints(pad_id))

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from hardtack.runtime.families import heads
 from hardtack.runtime.families.config import number, text, where, whole
 from hardtack.runtime.families.pieces import (
@@ -31,6 +29,7 @@ from hardtack.runtime.families.pieces import (
     numbers,
     op,
     ov,
+    places,
     split_heads,
 )
 from hardtack.runtime.families.precise import precise_product
@@ -98,12 +97,10 @@ class _Stack:
     def decode(self, ids: Node, tokens: Node, mask: Node) -> Node:
         """Label ids ``(K, D)`` and encoded texts ``(B, T, H)`` → states ``(B·K, D, H)``, each label under each text."""
         texts, labels, width = length(tokens, 0), length(ids, 0), length(ids, 1)
-        one = op.constant(np.int64(1))
-        repeat = op.concat([op.unsqueeze(n, ints(0)) for n in (texts, one, one)], 0)
-        x = op.tile(embed(self.embeddings, ids), repeat)
+        x = op.tile(embed(self.embeddings, ids), op.concat([texts, ints(1), ints(1)], 0))
         bias = op.add(_no_looking_ahead(ids), look_up(self.bias, ids, self.farthest))
-        by_text = _shape(texts, op.multiply(labels, width), self.size)
-        by_label = _shape(op.multiply(texts, labels), width, self.size)
+        by_text = op.concat([texts, op.multiply(labels, width), ints(self.size)], 0)
+        by_label = op.concat([op.multiply(texts, labels), width, ints(self.size)], 0)
         text_bias = mask_bias(mask)
         for n in range(self.layers):
             block = self.constants.under(f"block.{n}")
@@ -154,12 +151,9 @@ def _score(layout: Layout, constants: Constants, states: Node, texts: Node, want
     # In bf16 a logit of 30 would be off by up to 0.06, and a label's score is a sum of them.
     chances = op.log_softmax(precise_product(states, constants(name, vocabulary, size)), -1)
 
-    labels, width = length(wanted, 0), length(wanted, 1)
-    one = op.constant(np.int64(1))
-    repeat = op.concat([op.unsqueeze(n, ints(0)) for n in (texts, one)], 0)
-    chosen = op.gather_elements(chances, op.unsqueeze(op.tile(wanted, repeat), ints(2)), 2)
-    by_text = op.concat([op.unsqueeze(n, ints(0)) for n in (texts, labels, width)], 0)
-    chosen = op.reshape(chosen, by_text, False)
+    for_each_text = op.tile(wanted, op.concat([texts, ints(1)], 0))
+    chosen = op.gather_elements(chances, op.unsqueeze(for_each_text, ints(2)), 2)
+    chosen = op.reshape(chosen, op.concat([texts, op.shape_of(wanted)], 0), False)
     return op.reduce_sum(op.multiply(chosen, op.convert(counted, ov.Type.f32)), ints(2), False)
 
 
@@ -181,7 +175,7 @@ def _scales_outputs(layout: Layout) -> bool:
     """Whether the decoder's output is multiplied by 1/√d_model: not in v1.1 and FLAN-T5.
 
     Those are told by ``tie_word_embeddings: false``, which says nothing of their weights any more: transformers 5 ties
-    them wherever the checkpoint allows it, and writes ``scale_decoder_outputs`` of its own (``T5Config.__post_init__``).
+    them wherever the checkpoint allows it, and writes ``scale_decoder_outputs`` beside it (``T5Config.__post_init__``).
     """
     own = layout.config.get("scale_decoder_outputs")
     return own if isinstance(own, bool) else layout.config.get("tie_word_embeddings") is not False
@@ -189,10 +183,6 @@ def _scales_outputs(layout: Layout) -> bool:
 
 def _no_looking_ahead(ids: Node) -> Node:
     """``(1, 1, D, D)``: 0 where the key is not after the query, else :data:`MASKED`."""
-    places = op.range(op.constant(np.int64(0)), length(ids), op.constant(np.int64(1)), "i64")
-    ahead = op.greater(op.unsqueeze(places, ints(0)), op.unsqueeze(places, ints(1)))
+    place = places(ids)
+    ahead = op.greater(op.unsqueeze(place, ints(0)), op.unsqueeze(place, ints(1)))
     return op.unsqueeze(op.multiply(op.convert(ahead, ov.Type.f32), numbers(MASKED)), ints(0, 1))
-
-
-def _shape(rows: Node, width: Node, size: int) -> Node:
-    return op.concat([op.unsqueeze(rows, ints(0)), op.unsqueeze(width, ints(0)), ints(size)], 0)
