@@ -5,13 +5,16 @@ The order in which a model is looked for is DESIGN §5.2; the Hub is not a place
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hardtack.settings import Policy, Settings
 from hardtack.spec.lock import LOCK_NAME, LockedModel
 from hardtack.spec.manifest import MANIFEST_NAME
+from hardtack.spec.text_file import unreadable
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Place:
 
     Attributes:
         directory: its files, under their repository's names.
-        source: ``path``, ``pantry``, ``store`` or ``local``.
+        source: ``path``, ``pantry``, ``store``, ``local``, or ``legacy`` for a cache that an old variable points at.
     """
 
     directory: Path
@@ -54,8 +57,12 @@ def store_of(settings: Settings) -> Store:
 
 
 def is_pantry(directory: Path) -> bool:
-    """Whether a directory is a pantry: it holds a lock."""
-    return (directory / LOCK_NAME).is_file()
+    """Whether a directory is a pantry: it holds a lock.
+
+    Raises:
+        DiskError: nobody can tell, as the directory may not be searched; to go on without it would be to fail open.
+    """
+    return stat.S_ISREG(_mode(directory / LOCK_NAME))
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -75,9 +82,10 @@ def find_lock(settings: Settings, start: Path) -> Path | None:
 
 
 def find_upward(start: Path, name: str) -> Path | None:
-    """The nearest file of this name in ``start`` or above it."""
+    """The nearest file of this name in ``start`` or above it; folders that may not be searched have none."""
     start = start.absolute()
-    return next((folder / name for folder in (start, *start.parents) if (folder / name).is_file()), None)
+    # not `Path.is_file`, which raises where a folder above may not be searched (until Python 3.14)
+    return next((folder / name for folder in (start, *start.parents) if os.path.isfile(folder / name)), None)  # noqa: PTH113
 
 
 def candidates(model: LockedModel, lock: Path, settings: Settings) -> Iterator[Place]:
@@ -86,8 +94,10 @@ def candidates(model: LockedModel, lock: Path, settings: Settings) -> Iterator[P
     Args:
         model: from the lock.
         lock: the lock's file; a pantry's own lock makes its folder the first place.
-        settings: for the pantry and the store.
+        settings: for the pantry, the store, and the caches that old variables point at.
     """
+    if not model.task.pulls:
+        return
     for root in dict.fromkeys((lock.parent.absolute(), settings.pantry.absolute())):
         # a project's folder holds a lock too; its manifest tells it from a pantry, and a folder in it that happens to
         # bear a key's name is not a model
@@ -97,13 +107,29 @@ def candidates(model: LockedModel, lock: Path, settings: Settings) -> Iterator[P
         yield Place(lock.parent / model.repo, "local")
     else:
         yield Place(store_of(settings).snapshot(model.repo, model.commit), "store")
+        for legacy in settings.legacy_caches:
+            yield Place(Store(legacy, settings.own).snapshot(model.repo, model.commit), "legacy")
 
 
-def first_existing(places: Iterator[Place]) -> tuple[Place | None, tuple[Place, ...]]:
-    """The first place that is a folder, and all that were looked at up to it."""
+def first_existing(places: Iterable[Place]) -> tuple[Place | None, tuple[Place, ...]]:
+    """The first place that is a folder, and all that were looked at up to it.
+
+    Raises:
+        DiskError: nobody can tell, as a folder above it may not be searched.
+    """
     looked = []
     for place in places:
         looked.append(place)
-        if place.directory.is_dir():
+        if stat.S_ISDIR(_mode(place.directory)):
             return place, tuple(looked)
     return None, tuple(looked)
+
+
+def _mode(path: Path) -> int:
+    """What kind of thing lies there, as ``stat`` has it; 0 for nothing."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as problem:
+        raise unreadable(path, problem) from problem

@@ -2,13 +2,28 @@
 
 Every variable is parsed here, once, into a frozen :class:`Settings`; no other room looks at ``os.environ`` for what
 hardtack is to do. Huggingface_hub reads its own at import, which is why supply passes roots and tokens explicitly.
+
+Where several variables say one thing, the first that is set and not empty wins:
+
+===============  =======================================================================================================
+what             in this order
+===============  =======================================================================================================
+``hub_cache``    ``HF_HUB_CACHE``, ``HUGGINGFACE_HUB_CACHE``, ``HF_HOME``/hub, ``SENTENCE_TRANSFORMERS_HOME``,
+                 ``XDG_CACHE_HOME``/huggingface/hub, ~/.cache/huggingface/hub
+``token``        ``HF_TOKEN``, ``HUGGING_FACE_HUB_TOKEN``, the file ``HF_TOKEN_PATH``, the file ``HF_HOME``/token
+``pins[embed]``  ``EMBED_REPO``, ``EMBEDDING_MODEL``
+``offline``      on if either of ``HF_HUB_OFFLINE`` and ``TRANSFORMERS_OFFLINE`` is on
+===============  =======================================================================================================
+
+Proxies, ``SSL_CERT_FILE`` and the like are the transport's own and are left to it.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +33,9 @@ from hardtack.spec.words import EngineName
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 E = TypeVar("E", bound=StrEnum)
+_COUNT = re.compile(r"0*[1-9][0-9]{0,8}\Z", re.ASCII)
+_ENDPOINT = re.compile(r"https?://[^\s/]+(?:/\S*)?\Z", re.IGNORECASE)
+_NAME = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
 _OFF = frozenset({"", "0", "false", "no", "off"})
 
 
@@ -62,6 +80,9 @@ class Settings:
         dimension: ``EMBEDDING_DIM``, checked against the model, or None.
         selected: ``MODELS_TO_DOWNLOAD``, or empty for all.
         legacy_caches: folders that old variables point at; read from, never written to.
+        api_keys: ``HARDTACK_API_KEYS``, any of which a server takes; empty where it asks for none.
+        no_color: ``NO_COLOR`` is set, to whatever.
+        ci: ``CI`` is on.
     """
 
     lock: Path | None
@@ -79,7 +100,7 @@ class Settings:
     own: Path
     endpoint: str
     endpoint_is_default: bool
-    token: str | None
+    token: str | None = field(repr=False)
     offline: bool
     timeout: float
     model_paths: Mapping[str, Path]
@@ -87,6 +108,9 @@ class Settings:
     dimension: int | None
     selected: tuple[str, ...]
     legacy_caches: tuple[Path, ...]
+    api_keys: frozenset[str] = field(default=frozenset(), repr=False)
+    no_color: bool = False
+    ci: bool = False
 
 
 def is_on(value: str | None) -> bool:
@@ -109,18 +133,17 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         return env.get(name, "").strip() or default
 
     def path(name: str) -> Path | None:
-        return Path(text(name)).expanduser() if text(name) else None
+        return Path(_expanded(text(name), env)) if text(name) else None
 
-    home = (
-        path("HF_HOME")
-        or (path("XDG_CACHE_HOME") or Path(env.get("HOME", "~")).expanduser() / ".cache") / "huggingface"
-    )
-    legacy = [found for name in ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE") if (found := path(name))]
+    home = path("HF_HOME") or (path("XDG_CACHE_HOME") or Path(_expanded("~/.cache", env))) / "huggingface"
     # sentence-transformers takes its home for the hub cache itself; the Hub's own variables are the more exact word
     cache = path("HF_HUB_CACHE") or path("HUGGINGFACE_HUB_CACHE")
     if cache is None:
         cache = home / "hub" if path("HF_HOME") else path("SENTENCE_TRANSFORMERS_HOME") or home / "hub"
+    legacy = [found for name in ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE") if (found := path(name))]
     endpoint = text("HF_ENDPOINT", DEFAULT_ENDPOINT).rstrip("/")
+    if not _ENDPOINT.match(endpoint):
+        raise _misused("HF_ENDPOINT", "is no address", "https://host, or http://host", endpoint)
     pins: dict[str, Pin] = {}
     for task in ("embed", "rerank", "classify"):
         repo = text(f"{task.upper()}_REPO") or (text("EMBEDDING_MODEL") if task == "embed" else "")
@@ -155,8 +178,21 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         pins=pins,
         dimension=_number("EMBEDDING_DIM", text("EMBEDDING_DIM")),
         selected=tuple(text("MODELS_TO_DOWNLOAD").replace(",", " ").split()),
-        legacy_caches=tuple(legacy),
+        legacy_caches=tuple(folder for folder in dict.fromkeys(legacy) if folder != cache),
+        api_keys=frozenset(text("HARDTACK_API_KEYS").replace(",", " ").split()),
+        no_color=bool(env.get("NO_COLOR")),
+        ci=is_on(env.get("CI")),
     )
+
+
+def _expanded(value: str, env: Mapping[str, str]) -> str:
+    """``~`` and ``$NAME`` put in, as huggingface_hub does for its paths, so that both mean one folder.
+
+    A home that nobody knows stays ``~``: a container's nameless user needs none to load from a pantry.
+    """
+    if value == "~" or value.startswith("~/"):
+        value = env["HOME"].rstrip("/") + value[1:] if "HOME" in env else os.path.expanduser(value)  # noqa: PTH111
+    return _NAME.sub(lambda name: env.get(name[1] or name[2], name[0]), value)
 
 
 def _word(kind: type[E], name: str, value: str) -> E | None:
@@ -165,21 +201,23 @@ def _word(kind: type[E], name: str, value: str) -> E | None:
     try:
         return kind(value.lower())
     except ValueError:
-        raise Misused(
-            f"{name} holds a word that is not known", where=f"the environment variable {name}",
-            expected=", ".join(word.value for word in kind), found=value, mend=f"unset {name}",
-        ) from None  # fmt: skip
+        known = ", ".join(word.value for word in kind)
+        raise _misused(name, "holds a word that is not known", known, value) from None
 
 
 def _number(name: str, value: str) -> int | None:
     if not value:
         return None
-    if not value.isdecimal() or int(value) < 1:
-        raise Misused(
-            f"{name} is not a number", where=f"the environment variable {name}", expected="a whole number, 1 or more",
-            found=value, mend=f"unset {name}",
-        )  # fmt: skip
+    if not _COUNT.match(value):
+        raise _misused(name, "is not a number", "a whole number from 1 to 999999999", value)
     return int(value)
+
+
+def _misused(name: str, what: str, expected: str, found: str) -> Misused:
+    return Misused(
+        f"{name} {what}", where=f"the environment variable {name}", expected=expected, found=found,
+        mend=f"unset {name}",
+    )  # fmt: skip
 
 
 def _token_file(path: Path) -> str | None:

@@ -49,7 +49,19 @@ class Baked:
     bytes: int
 
 
-def bake(lock: Lock, sources: Mapping[str, Path], destination: Path, *, progress: Progress | None = None) -> Baked:
+def free_bytes(path: Path) -> int:
+    """Bytes that may still be written where a path is."""
+    return shutil.disk_usage(path).free
+
+
+def bake(
+    lock: Lock,
+    sources: Mapping[str, Path],
+    destination: Path,
+    *,
+    progress: Progress | None = None,
+    free: Callable[[Path], int] = free_bytes,
+) -> Baked:
     """Bake every model of a lock into a pantry.
 
     Args:
@@ -57,6 +69,7 @@ def bake(lock: Lock, sources: Mapping[str, Path], destination: Path, *, progress
         sources: key → the directory where the model's files lie.
         destination: the pantry; an older pantry there is replaced, anything else is left alone.
         progress: see :data:`Progress`.
+        free: bytes free where a path is.
 
     Raises:
         Misused: ``destination`` is something other than a pantry, or an empty or absent directory.
@@ -67,7 +80,7 @@ def bake(lock: Lock, sources: Mapping[str, Path], destination: Path, *, progress
     _check_destination(destination)
     rising = destination.with_name(f".{destination.name}.baking-{os.getpid()}")
     try:
-        _need_space(destination.parent, sum(model.size for model in lock.models))
+        _need_space(destination.parent, sum(model.size for model in lock.models), free)
         rising.mkdir(parents=True)
         models = tuple(_bake_model(model, sources[model.key], rising, progress) if model.task.pulls else model
                        for model in lock.models)  # fmt: skip
@@ -102,14 +115,13 @@ def _check_destination(destination: Path) -> None:
     )  # fmt: skip
 
 
-def _need_space(folder: Path, size: int) -> None:
+def _need_space(folder: Path, size: int, free: Callable[[Path], int]) -> None:
     while not folder.exists():
         folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    if free < size:
+    if (there := free(folder)) < size:
         raise DiskError(
             "there is not enough space for the pantry", where=str(folder), expected=f"{size} bytes free",
-            found=f"{free} bytes free", mend=f"df -h {folder}",
+            found=f"{there} bytes free", mend=f"df -h {folder}",
         )  # fmt: skip
 
 

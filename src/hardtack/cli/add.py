@@ -15,6 +15,7 @@ from hardtack.spec.lock_text import write_atomically
 from hardtack.spec.manifest import Manifest, read_manifest
 from hardtack.spec.names import is_key, is_local, is_repo
 from hardtack.spec.words import Precision, Task
+from hardtack.supply.bare_names import full_name
 
 _KEYS = {Task.EMBED: "emb", Task.RERANK: "rerank", Task.CLASSIFY: "classify"}
 
@@ -77,7 +78,8 @@ def _guess(project: Project, repo: str, revision: str) -> Task:
         known = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else None
         task = guess_task(repo, (), known)
     else:
-        task = guess_task(repo, project.hub.list(repo, revision).tags)
+        # a bare name is first of all an embedder's: that is where sentence-transformers allows them
+        task = guess_task(repo, project.hub.list(full_name(repo, Task.EMBED), revision).tags)
     if task is None:
         raise Misused(
             "it does not say what it is for", where=repo, expected="a task", found="no tag that tells",

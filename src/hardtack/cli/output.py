@@ -31,8 +31,8 @@ def print_error(problem: HardtackError, *, as_json: bool) -> None:
     """An error: five fields on stderr, or as JSON on stdout."""
     if as_json:
         print_json({"error": problem.fields()})
-    style = {"fg": "red", "bold": True} if _colour() else {}
-    click.echo(click.style("error: ", **style) + str(problem), err=True)
+    head = click.style("error: ", fg="red", bold=True) if _colour() else "error: "
+    click.echo(head + str(problem), err=True)
 
 
 def _colour() -> bool:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, parse_qsl, unquote, urlencode
+from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
 
 from hardtack.mirror import describe, page
 from hardtack.mirror.content import Content, Repo, Revision
@@ -242,7 +242,8 @@ def _paged(call: Call, items: Sequence[tuple[str, Any]]) -> Response:
         return Response.json(body)
     kept = [(name, value) for name, value in parse_qsl(call.request.query) if name != "cursor"]
     query = urlencode([*kept, ("cursor", shown[-1][0])])
-    return Response.json(body, ("Link", f'<{call.request.base}{call.request.path}?{query}>; rel="next"'))
+    path = quote(call.request.path, safe="/%")
+    return Response.json(body, ("Link", f'<{call.request.base}{path}?{query}>; rel="next"'))
 
 
 def _whoami(call: Call) -> Response:

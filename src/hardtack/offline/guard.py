@@ -71,8 +71,9 @@ class Watched:
 
     Attributes:
         returncode: its exit status; minus the number of the signal that ended it.
-        attempts: what was refused, in the order of first occurrence; complete, since nothing that the command
-            started lives on. Empty: it never tried.
+        attempts: what was refused, in the order of first occurrence; final, since nothing that the command started
+            lives on. One thing escapes the count, though not the refusal: an attempt that a signal cuts short in the
+            microseconds before it is noted, and that is not made again.
         timed_out: whether it was killed because ``timeout`` had passed.
         closed: network sockets and io_urings it would have inherited, closed before its start.
         seconds: wall-clock, from its start to its end.

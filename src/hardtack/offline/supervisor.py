@@ -58,14 +58,16 @@ class Supervisor:
     def answer(self) -> None:
         """Take one waiting call, count it and refuse it. Waits if there is none, so ask poll first.
 
-        An attempt counts once it is here, also if its process is killed before it hears the answer.
+        An attempt counts once it is here, also if its process is killed before it hears the answer. One that a signal
+        cuts short before that is refused as well, but not seen here: the kernel restarts it, and it comes again, or it
+        fails with EINTR where the signal's handler is one without SA_RESTART.
 
         Raises:
             OSError: the listener is not one, or the kernel broke the protocol.
         """
         buffer = bytearray(self._notification)  # the kernel wants it zeroed
         if not self._ask(_RECEIVE, buffer):
-            return  # killed, or interrupted before it came here: it will come again
+            return  # killed, or cut short by a signal
         token, thread, _, number, arch, _, *arguments = _NOTIFICATION.unpack_from(buffer)
         program = _program(thread)
         if not self._ask(_STILL_THERE, struct.pack("=Q", token)):

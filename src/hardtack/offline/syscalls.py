@@ -81,7 +81,7 @@ def install_watched(program: bytes) -> int:
     """
     try:
         # Linux 5.19: once the supervisor has a call in hand, only a deadly signal interrupts it. Before, any signal
-        # did, the kernel restarted the call, and one attempt was seen twice (never: not at all). See
+        # did, the kernel restarted the call, and one attempt was seen twice. See
         # SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV in Documentation/userspace-api/seccomp_filter.rst.
         return _install(program, _FLAG_NEW_LISTENER | _FLAG_WAIT_KILLABLE_RECV)
     except OSError as error:

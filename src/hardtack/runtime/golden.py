@@ -39,7 +39,7 @@ TEXTS = (
     "https://example.org/path?query=1#fragment",
     (
         "The thermostat was set to nineteen degrees at night and twenty-one in the morning, but the bedroom stayed "
-        "cold because the valve of its radiator had been closed since spring and nobody had thought of opening it again."
+        "cold because the valve of its radiator had been closed since spring and nobody had thought of opening it."
     ),
     "I am not happy with this product. I am happy with that one.",
     "def add(a, b): return a + b",

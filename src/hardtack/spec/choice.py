@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from posixpath import normpath
 
 from hardtack.spec.words import Task, WeightsKind
 
@@ -23,23 +24,33 @@ _SMALL = re.compile(
 _LICENSE = re.compile(r"(?:LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[\w.-]*", re.IGNORECASE)
 _GIT = re.compile(r"(?:.*/)?\.git(?:attributes|ignore|keep)")
 
-# The forms one set of weights comes in, the first that is there wins. Each form is one whole set of files.
-_FORMS: dict[WeightsKind, tuple[str, ...]] = {
+
+@dataclass(frozen=True)
+class _Form:
+    """One whole set of files that weights come in: every pattern of ``needs`` has a match, one of ``also`` may."""
+
+    needs: tuple[str, ...]
+    also: str = ""
+
+
+# The first form that is there whole wins.
+_FORMS: dict[WeightsKind, tuple[_Form, ...]] = {
     WeightsKind.SAFETENSORS: (
-        r"model\.safetensors",
-        r"model\.safetensors\.index\.json|model-\d+-of-\d+\.safetensors",
+        _Form((r"model\.safetensors",)),
+        _Form((r"model\.safetensors\.index\.json", r"model-\d+-of-\d+\.safetensors")),
     ),
     WeightsKind.OPENVINO: (
-        r"openvino/openvino_model\.(?:xml|bin)",
-        r"openvino_model\.(?:xml|bin)",
+        _Form((r"openvino/openvino_model\.xml", r"openvino/openvino_model\.bin")),
+        _Form((r"openvino_model\.xml", r"openvino_model\.bin")),
     ),
+    # a graph of more than 2 GB has its weights beside it, under names that changed with the exporters
     WeightsKind.ONNX: (
-        r"onnx/model\.onnx(?:_data)?",
-        r"model\.onnx(?:_data)?",
+        _Form((r"onnx/model\.onnx",), r"onnx/model\.onnx(?:_data(?:_\d+)?|\.data)"),
+        _Form((r"model\.onnx",), r"model\.onnx(?:_data(?:_\d+)?|\.data)"),
     ),
     WeightsKind.PICKLE: (
-        r"pytorch_model\.bin",
-        r"pytorch_model\.bin\.index\.json|pytorch_model-\d+-of-\d+\.bin",
+        _Form((r"pytorch_model\.bin",)),
+        _Form((r"pytorch_model\.bin\.index\.json", r"pytorch_model-\d+-of-\d+\.bin")),
     ),
 }
 _FALLBACK = (WeightsKind.SAFETENSORS, WeightsKind.OPENVINO, WeightsKind.ONNX)
@@ -65,7 +76,7 @@ class NoWeights:
     """Nothing to choose: the repository has no set of weights that may be taken.
 
     Attributes:
-        there: the kinds of weights that it does have (pickle, if anything).
+        there: the kinds of weights that it, or the folder of one of its modules, does have (pickle, if anything).
     """
 
     there: tuple[WeightsKind, ...]
@@ -90,7 +101,7 @@ def choose(
             note. Pickle is taken only when wanted by name.
         modules: the ``path`` of each module in ``modules.json``; empty where there is none.
         include: globs (``*`` crosses folders) of files to take besides.
-        exclude: globs of files to leave after all.
+        exclude: globs of files to leave after all; a note says so where that breaks a set of weights.
         code: whether the repository's Python files are carried.
 
     Returns:
@@ -99,9 +110,9 @@ def choose(
     if task is Task.FILES:
         chosen = {path for path in paths if not _GIT.fullmatch(path)}
         return Choice(_filtered(chosen, paths, include, exclude), weights)
-    folders = ["", *sorted({f"{m.strip('/')}/" for m in modules if m.strip("./")})]
+    folders = sorted({"" if path == "." else f"{path}/" for path in (normpath(m.strip("/")) for m in ("", *modules))})
     taken: WeightsKind | None = None
-    chosen = set()
+    chosen, parts = set(), set()
     for folder in folders:
         there = tuple(kind for kind in WeightsKind if _weights_of(paths, folder, kind))
         # a folder may need none (pooling), or hold them in another form than the root does (a Dense module beside ONNX)
@@ -109,15 +120,21 @@ def choose(
         if there and kind is None:
             return NoWeights(there)
         taken = taken or kind
-        chosen |= _beneath(paths, folder) | (_weights_of(paths, folder, kind) if kind else set())
+        chosen |= _beneath(paths, folder)
+        parts |= _weights_of(paths, folder, kind) if kind else set()
     if taken is None:
         return NoWeights(())
     for path in paths:
-        at_root = "/" not in path
-        if at_root and (_LICENSE.fullmatch(path) or (code and path.endswith(".py"))):
+        # by its name, `license_check.py` is a licence; it is code all the same
+        if "/" not in path and (code if path.endswith(".py") else _LICENSE.fullmatch(path)):
             chosen.add(path)
-    notes = () if taken is weights else (f"no {weights.value} weights there: {taken.value} is taken",)
-    return Choice(_filtered(chosen, paths, include, exclude), taken, notes)
+    files = _filtered(chosen | parts, paths, include, exclude)
+    notes = []
+    if taken is not weights:
+        notes.append(f"no {weights.value} weights there: {taken.value} is taken")
+    if gone := sorted(parts.difference(files)):
+        notes.append(f"`exclude` takes away {gone[0]}, which belongs to the {taken.value} weights")
+    return Choice(files, taken, tuple(notes))
 
 
 def _beneath(paths: Collection[str], folder: str) -> set[str]:
@@ -126,9 +143,15 @@ def _beneath(paths: Collection[str], folder: str) -> set[str]:
 
 
 def _weights_of(paths: Collection[str], folder: str, kind: WeightsKind) -> set[str]:
+    """The files of the first form of a kind that is whole in a folder; none where none is."""
+    beneath = [path for path in paths if path.startswith(folder)]
     for form in _FORMS[kind]:
-        if found := {p for p in paths if p.startswith(folder) and re.fullmatch(form, p[len(folder) :])}:
-            return found
+        sets = [
+            {path for path in beneath if re.fullmatch(pattern, path[len(folder) :])}
+            for pattern in (*form.needs, form.also)
+        ]
+        if all(sets[: len(form.needs)]):
+            return set().union(*sets)
     return set()
 
 

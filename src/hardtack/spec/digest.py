@@ -6,6 +6,7 @@ Reads files; writes none.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class Hasher:
 def hash_file(path: Path) -> Hashes:
     """Size, SHA-256 and git blob id of a file, read once."""
     with path.open("rb", buffering=0) as file:
-        hasher = Hasher(path.stat().st_size)
+        hasher = Hasher(os.fstat(file.fileno()).st_size)
         buffer = bytearray(_CHUNK)
         view = memoryview(buffer)
         while count := file.readinto(buffer):
@@ -70,11 +71,12 @@ def sha256_file(path: Path) -> str:
 def tree_digest(files: Iterable[tuple[str, str]]) -> str:
     r"""One digest of (path, sha256) pairs.
 
-    It is ``sha256:`` and the SHA-256 of the lines ``<sha256>  <path>``, sorted as bytes, each ended by a newline: in a
-    folder of just these files, ``find . -type f -printf '%P\\0' | xargs -0 sha256sum | LC_ALL=C sort | sha256sum``.
+    It is ``sha256:`` and the SHA-256 of the lines ``<sha256>  <path>``, sorted as bytes, each ended by a newline. In a
+    folder of just these files this prints it:
+    ``find . -type f -printf '%P\0' | xargs -0 sha256sum -- | LC_ALL=C sort | sha256sum``.
     """
-    lines = sorted(f"{sha256}  {path}\n".encode() for path, sha256 in files)
-    return "sha256:" + hashlib.sha256(b"".join(lines)).hexdigest()
+    lines = sorted(f"{sha256}  {path}".encode() for path, sha256 in files)
+    return "sha256:" + hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()
 
 
 def is_lfs_pointer(head: bytes) -> bool:

@@ -6,8 +6,9 @@ in :mod:`hardtack.spec.choice` and :mod:`hardtack.supply`; whether files are it,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hardtack.errors import UnknownModel
 from hardtack.spec.names import is_repo
@@ -60,6 +61,9 @@ class LockedCode:
     commit: str
     files: tuple[LockedFile, ...]
 
+    def __post_init__(self) -> None:
+        _sort(self, "files")
+
 
 @dataclass(frozen=True, slots=True)
 class LockedBuild:
@@ -70,17 +74,20 @@ class LockedBuild:
     digest: str
     files: tuple[LockedFile, ...]
 
+    def __post_init__(self) -> None:
+        _sort(self, "files")
+
 
 @dataclass(frozen=True, slots=True)
 class LockedModel:
-    """One model of a lock.
+    """One model of a lock; files, code and builds are sorted as it is made, so that equal models are equal values.
 
     Attributes:
         key: its name in this project, and its folder in a pantry unless ``path`` says otherwise.
         task: what it is for.
         repo: Hub repository, or a directory relative to the lock (``./x``) where ``source`` is ``local``.
-        source: ``hub``, ``local``, or empty for an external service.
-        requested: the manifest's revision.
+        source: ``hub``, ``local``, or empty for an external service, of which a lock's text holds the note alone.
+        requested: the manifest's revision; may be empty for a local directory.
         commit: the 40 digits it meant; empty for a local directory.
         license: as the repository says it; empty where it says nothing.
         digest: :func:`~hardtack.spec.digest.tree_digest` of ``files``.
@@ -116,6 +123,14 @@ class LockedModel:
     builds: tuple[LockedBuild, ...] = ()
     note: str = ""
 
+    def __post_init__(self) -> None:
+        if self.task is Task.EXTERNAL:
+            object.__setattr__(self, "source", "")
+        _sort(self, "files")
+        _sort(self, "added")
+        _sort(self, "code", key=lambda code: (code.repo, code.commit))
+        _sort(self, "builds", key=lambda build: (build.recipe, build.digest))
+
     @property
     def folder(self) -> str:
         """Its folder in a pantry, relative to the pantry's root."""
@@ -145,7 +160,7 @@ class Lock:
     name: str = field(default=LOCK_NAME, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "models", tuple(sorted(self.models, key=lambda model: model.key)))
+        _sort(self, "models", key=lambda model: model.key)
 
     def get(self, key: str) -> LockedModel | None:
         """The model of this key."""
@@ -164,8 +179,8 @@ class Lock:
         if (model := self.get(which)) is not None:
             return model
         for matches in (
-            [m for m in self.models if m.repo == which],
-            [m for m in self.models if m.repo.rsplit("/", 1)[-1] == which],
+            [m for m in self.models if m.repo and m.repo == which],
+            [m for m in self.models if m.repo and m.repo.rsplit("/", 1)[-1] == which],
         ):
             if len(matches) == 1:
                 return matches[0]
@@ -198,3 +213,8 @@ class Lock:
             found=", ".join(m.key for m in matches or self.models) or "no model at all",
             mend="hardtack list" if matches else f"hardtack add REPO --task {task.value}",
         )  # fmt: skip
+
+
+def _sort(owner: object, name: str, key: Callable[[Any], Any] | None = None) -> None:
+    """Put a tuple of a frozen value that is being made in order; called from ``__post_init__`` alone."""
+    object.__setattr__(owner, name, tuple(sorted(getattr(owner, name), key=key)))

@@ -7,7 +7,7 @@ and removing entries without touching the rest of the file is :mod:`hardtack.spe
 from __future__ import annotations
 
 import json
-import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,13 +15,13 @@ from pathlib import Path
 from hardtack.errors import ManifestError, Refused
 from hardtack.spec.digest import hash_bytes
 from hardtack.spec.lock import LabelGroup, Lock, Overrides
-from hardtack.spec.lock_text import check_pantry_path, read_overrides, unreadable
-from hardtack.spec.names import is_key, is_local, is_repo
+from hardtack.spec.names import UnsafeName, distinct_paths, is_key, is_local, is_repo, is_revision
+from hardtack.spec.shared_keys import check_pantry_path, read_label_group, read_overrides
+from hardtack.spec.text_file import read_text
 from hardtack.spec.toml_reader import Document, Table
 from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
 
 MANIFEST_NAME = "hardtack.toml"
-_FIELD = re.compile(r"\{([A-Za-z_][\w-]*)\}")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class WantedModel:
     def local(self) -> bool:
         """Whether ``repo`` is a directory beside the manifest."""
         return is_local(self.repo)
+
+    @property
+    def folder(self) -> str:
+        """Its folder in a pantry, relative to the pantry's root."""
+        return self.path.removeprefix("/") or self.key
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ def parse_manifest(text: str, name: str = MANIFEST_NAME) -> Manifest:
     Raises:
         ManifestError: with the line, what was expected and what was found.
     """
-    document = Document(text, name, ManifestError, f"${{EDITOR:-vi}} {name}")
+    document = Document(text, name, ManifestError, f"${{EDITOR:-vi}} {shlex.quote(name)}")
     root = document.root
     models = tuple(_read_model(key, table) for key, table in root.named_tables("models"))
     policy = root.table("policy")
@@ -147,15 +152,21 @@ def parse_manifest(text: str, name: str = MANIFEST_NAME) -> Manifest:
     if policy:
         policy.finish()
     root.finish()
-    folders: dict[str, str] = {}
-    for model in models:
-        folder = (model.path.strip("/") or model.key).casefold()
-        if (other := folders.setdefault(folder, model.key)) != model.key:
-            raise document.error(
-                "two models would lie in one folder of a pantry", line=document.line_of(("models", model.key)),
-                expected="distinct keys and paths", found=f"{other!r} and {model.key!r} in {folder!r}",
-            )  # fmt: skip
+    _check_apart(document, models)
     return Manifest(models, licenses, name)
+
+
+def _check_apart(document: Document, models: tuple[WantedModel, ...]) -> None:
+    pulled = [model for model in models if model.task.pulls]
+    for number, model in enumerate(pulled):
+        for other in pulled[:number]:
+            try:
+                distinct_paths((other.folder, model.folder))
+            except UnsafeName as why:
+                raise document.error(
+                    "two models cannot lie side by side in a pantry", line=document.line_of(("models", model.key)),
+                    expected="distinct keys and paths, none within another", found=str(why),
+                ) from None  # fmt: skip
 
 
 def _read_model(key: str, table: Table) -> WantedModel:
@@ -176,7 +187,7 @@ def _read_model(key: str, table: Table) -> WantedModel:
     if path := table.text("path", ""):
         check_pantry_path(table, path)
     revision = table.text("revision", "main")
-    if not revision or revision != revision.strip() or ".." in revision:
+    if not is_revision(revision):
         raise table.fail("revision", "`revision` is none", expected="a branch, tag, refs/pr/N or commit",
                          found=revision)  # fmt: skip
     model = WantedModel(
@@ -198,20 +209,7 @@ def _read_model(key: str, table: Table) -> WantedModel:
 def _read_labels(table: Table) -> tuple[LabelGroup, ...]:
     groups: list[LabelGroup] = []
     for name, group in table.named_tables("labels"):
-        values = group.texts("values") or ()
-        if len(values) < 2 or len(set(values)) != len(values) or not all(value.strip() for value in values):
-            raise group.fail("values", "a group needs labels to choose from", expected="two or more, all different",
-                             found=list(values))  # fmt: skip
-        prompt = group.text("prompt")
-        known = {"text", *(g.name for g in groups)}
-        if "{text}" not in prompt:
-            raise group.fail("prompt", "the prompt has no place for the text", expected="{text} in it", found=prompt)
-        for wanted in _FIELD.findall(prompt):
-            if wanted not in known:
-                raise group.fail("prompt", f"the prompt asks for {{{wanted}}}, which no earlier group answers",
-                                 expected=", ".join(f"{{{k}}}" for k in sorted(known)), found=prompt)  # fmt: skip
-        group.finish()
-        groups.append(LabelGroup(name, values, prompt))
+        groups.append(read_label_group(group, name, groups))
     return tuple(groups)
 
 
@@ -222,17 +220,4 @@ def read_manifest(path: Path) -> Manifest:
         ManifestError: it is not there, or cannot be understood.
         DiskError: it is there and cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise ManifestError(
-            "there is no manifest", where=str(path), expected=MANIFEST_NAME, found="no such file", mend="hardtack init"
-        ) from None
-    except UnicodeDecodeError as problem:
-        raise ManifestError(
-            "the manifest is not UTF-8 text", where=str(path), expected="UTF-8", found=f"byte {problem.start}",
-            mend=f"iconv -t utf-8 {path}",
-        ) from None  # fmt: skip
-    except OSError as problem:
-        raise unreadable(path, problem) from problem
-    return parse_manifest(text, str(path))
+    return parse_manifest(read_text(path, ManifestError, "manifest", "hardtack init"), str(path))

@@ -1,4 +1,4 @@
-"""Names that come from outside, checked once: file paths, keys, repository ids, revisions.
+"""Names that come from outside, checked once: file paths, keys, repository ids, revisions, commits.
 
 A path that passes :func:`safe_path` stays inside whatever folder it is joined to, on every file system hardtack writes
 to. Nothing here touches a disk.
@@ -15,6 +15,7 @@ _REPO = re.compile(
 )
 _KEY = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?\Z")
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
+_REVISION = re.compile(r"(?!-)[^\x00-\x20\x7f-\xa0~^:?*\[\\\ud800-\udfff\u2028\u2029]+\Z")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))})
 
@@ -41,7 +42,7 @@ def safe_path(path: str) -> str:
         raise UnsafeName("a backslash")
     if _DRIVE.match(path):
         raise UnsafeName("a drive letter")
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in path):
+    if _has_control(path):
         raise UnsafeName("a control character")
     for part in path.split("/"):
         if part in ("", ".", ".."):
@@ -67,9 +68,10 @@ def distinct_paths(paths: Iterable[str]) -> tuple[str, ...]:
     ordered = sorted(paths)
     seen: dict[str, str] = {}
     for path in ordered:
-        folded = unicodedata.normalize("NFC", path).casefold()
+        folded = _folded(path)
         if folded in seen:
-            raise UnsafeName(f"two names for one file: {seen[folded]!r} and {path!r}")
+            same = seen[folded] == path
+            raise UnsafeName(f"{path!r} twice" if same else f"two names for one file: {seen[folded]!r} and {path!r}")
         seen[folded] = path
     for folded, path in seen.items():
         parts = folded.split("/")
@@ -80,6 +82,15 @@ def distinct_paths(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(ordered)
 
 
+def _has_control(text: str) -> bool:
+    return any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)
+
+
+def _folded(path: str) -> str:
+    # Unicode's canonical caseless matching (D145 in its chapter 3.13)
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
+
+
 def is_repo(text: str) -> bool:
     """Whether ``text`` can be a Hub repository id, ``namespace/name`` or a bare ``name``."""
     return bool(_REPO.match(text)) and ".." not in text and "--" not in text and not text.endswith(".git")
@@ -87,7 +98,9 @@ def is_repo(text: str) -> bool:
 
 def is_key(text: str) -> bool:
     """Whether ``text`` can be the key of a model: it is also a folder name, so letters, digits, ``_``, ``-``, ``.``."""
-    return bool(_KEY.match(text)) and ".." not in text and not text.startswith(".") and text.lower() != "hardtack.lock"
+    if not _KEY.match(text) or ".." in text or text.lower() == "hardtack.lock":
+        return False
+    return text.split(".", 1)[0].lower() not in _DEVICES
 
 
 def is_commit(text: str) -> bool:
@@ -95,6 +108,13 @@ def is_commit(text: str) -> bool:
     return bool(_COMMIT.match(text))
 
 
+def is_revision(text: str) -> bool:
+    """Whether ``text`` can be a branch, a tag, ``refs/pr/N`` or a commit, by the rules of ``git check-ref-format``."""
+    if len(text.encode(errors="replace")) > 255 or not _REVISION.match(text) or ".." in text or "@{" in text:
+        return False
+    return all(part and part[0] != "." and not part.endswith((".", ".lock")) for part in text.split("/"))
+
+
 def is_local(repo: str) -> bool:
     """Whether a manifest's ``repo`` names a directory beside the manifest (``./x``, ``../x``) and no Hub repository."""
-    return repo in (".", "..") or repo.startswith(("./", "../"))
+    return (repo in (".", "..") or repo.startswith(("./", "../"))) and not _has_control(repo)

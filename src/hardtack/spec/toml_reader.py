@@ -1,7 +1,6 @@
 """A TOML text as typed values, each complaint with its file and line.
 
-``tomllib`` tells the line of a syntax error but not of a value, so the lines of keys are found again in the text. The
-reader knows neither manifest nor lock; it raises the error class it was given.
+The reader knows neither manifest nor lock; it raises the error class it was given, and nothing else, whatever the text.
 """
 
 from __future__ import annotations
@@ -14,28 +13,33 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from hardtack.errors import HardtackError
+from hardtack.spec.toml_lines import Place, find_lines
 
 E = TypeVar("E", bound=StrEnum)
 
-_HEADER = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)((?:\s*\.\s*[A-Za-z0-9_-]+)*)\s*=""")
-_PART = re.compile(r""""((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+)""")
+_AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_INT64 = 1 << 63  # TOML's whole numbers are of 64 bits; Python's have no end
+_SHOWN_MOST = 200
+_BOM = "\ufeff"
 
 
 class Table:
     """One TOML table that is read key by key; :meth:`finish` complains of what nobody asked for."""
 
-    def __init__(self, document: Document, where: tuple[str | int, ...], values: Mapping[str, Any]) -> None:
+    def __init__(self, document: Document, where: Place, values: Mapping[str, Any]) -> None:
         self.document = document
         self.where = where
         self._values = values
         self._asked: list[str] = []
 
     def fail(self, key: str | None, what: str, *, expected: str = "", found: object = None) -> HardtackError:
-        """The error for a value of this table, with its line; to be raised by the caller."""
+        """The error for a value of this table, with its line; to be raised by the caller.
+
+        ``found`` is shown as it is, a string in quotes.
+        """
         place = self.where if key is None else (*self.where, key)
-        shown = "" if found is None else repr(found) if isinstance(found, str) else str(found)
-        return self.document.error(what, line=self.document.line_of(place), expected=expected, found=shown)
+        text = "" if found is None else shown(repr(found) if isinstance(found, str) else found)
+        return self.document.error(what, line=self.document.line_of(place), expected=expected, found=text)
 
     def has(self, key: str) -> bool:
         """Whether the key is there."""
@@ -64,6 +68,8 @@ class Table:
     def integer(self, key: str) -> int | None:
         """A whole number, or None where the key is absent."""
         value: int | None = self._take(key, int, "a whole number")
+        if value is not None and not -_INT64 <= value < _INT64:
+            raise self.fail(key, f"`{key}` is too large", expected="a whole number of 64 bits", found=value)
         return value
 
     def flag(self, key: str) -> bool | None:
@@ -92,13 +98,16 @@ class Table:
         return dict(value)
 
     def number_table(self, key: str) -> dict[str, float] | None:
-        """A table of numbers, or None where the key is absent."""
+        """A table of finite numbers, or None where the key is absent."""
         value = self._take(key, dict, "a table of numbers")
         if value is None:
             return None
         for name, item in value.items():
             if isinstance(item, bool) or not isinstance(item, int | float):
                 raise self.fail(key, f"`{key}.{name}` is of the wrong kind", expected="a number", found=item)
+            # an int is compared before it is turned into a float, which would overflow; nan passes no comparison
+            if not -_INT64 <= item < _INT64:
+                raise self.fail(key, f"`{key}.{name}` is no finite number", expected="a finite number", found=item)
         return {name: float(item) for name, item in value.items()}
 
     def choice(self, key: str, kind: type[E], default: E | None = None) -> E:
@@ -158,27 +167,42 @@ class Document:
         self._class = error
         self._mend = mend
         self._text = text
-        self._lines: dict[tuple[str | int, ...], int] | None = None
+        self._lines: dict[Place, int] | None = None
+        if text.startswith(_BOM):
+            raise self.error("the file begins with a byte order mark", line=1, expected="UTF-8 without one")
         try:
+            text.encode()
             values = tomllib.loads(text)
+        except UnicodeEncodeError as problem:
+            line = text.count("\n", 0, problem.start) + 1
+            raise self.error("half a surrogate pair is no text", line=line, expected="Unicode text") from None
         except tomllib.TOMLDecodeError as problem:
-            message = str(problem)
-            at = re.search(r"\(at line (\d+), column (\d+)\)", message)
-            line = int(at[1]) if at else len(text.splitlines())
-            found = text.splitlines()[line - 1].strip() if 0 < line <= len(text.splitlines()) else "the end of the file"
-            what = f"not valid TOML: {message.split(' (at')[0]}"
-            raise self.error(what, line=line, expected="TOML", found=found) from None
+            raise self._not_toml(str(problem)) from None
+        except RecursionError:
+            raise self.error("the values are nested too deep", line=None, expected="a few levels") from None
+        except ValueError:  # Python's bound on the digits of an int; tomllib lets no other one through
+            raise self.error("a number is too long", line=None, expected="a number of 64 bits") from None
         self.root = Table(self, (), values)
+
+    def _not_toml(self, message: str) -> HardtackError:
+        lines = self._text.split("\n")
+        at = _AT.search(message)
+        number = int(at[1]) if at and at[1] else None
+        return self.error(
+            f"not valid TOML: {message[: at.start()] if at else message}",
+            line=len(lines) if number is None else number, expected="TOML",
+            found="the end of the file" if number is None else shown(lines[number - 1].strip()),
+        )  # fmt: skip
 
     def error(self, what: str, *, line: int | None, expected: str = "", found: str = "") -> HardtackError:
         """The error for a line of this file."""
         where = self.name if line is None else f"{self.name}:{line}"
-        return self._class(what, where=where, expected=expected, found=found, mend=self._mend)
+        return self._class(shown(what), where=where, expected=expected, found=found, mend=self._mend)
 
-    def line_of(self, place: tuple[str | int, ...]) -> int | None:
-        """The line, from 1, of a table or key; the nearest table around it where the key has no line of its own."""
+    def line_of(self, place: Place) -> int | None:
+        """The line, from 1, of a table or key; of what is around it where it is not there."""
         if self._lines is None:
-            self._lines = _lines(self._text)
+            self._lines, _ = find_lines(self._text)
         while place:
             if place in self._lines:
                 return self._lines[place]
@@ -186,37 +210,11 @@ class Document:
         return None
 
 
-def _lines(text: str) -> dict[tuple[str | int, ...], int]:
-    """Where each table header, key and one-line inline table of an array begins. It may miss, not lie."""
-    found: dict[tuple[str | int, ...], int] = {}
-    counts: dict[tuple[str | int, ...], int] = {}
-    table: tuple[str | int, ...] = ()
-    array: tuple[str | int, ...] | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        if array is not None:
-            if stripped.startswith("]"):
-                array = None
-            elif stripped.startswith("{"):
-                item = (*array, counts.get(array, 0))
-                counts[array] = counts.get(array, 0) + 1
-                found[item] = number
-            continue
-        if header := _HEADER.match(line):
-            table = ()
-            parts = [a or b or c for a, b, c in _PART.findall(header[2])]
-            for depth, part in enumerate(parts):
-                table = (*table, part)
-                if header[1] == "[[" and depth == len(parts) - 1:
-                    found.setdefault(table, number)
-                    counts[table] = counts.get(table, -1) + 1
-                    table = (*table, counts[table])
-                elif table in counts:
-                    table = (*table, counts[table])
-            found.setdefault(table, number)
-        elif key := _KEY.match(line):
-            name = [a or b or c for a, b, c in _PART.findall(key[1] + key[2])]
-            found.setdefault((*table, *name), number)
-            if stripped.endswith("["):
-                array = (*table, *name)
-    return found
+def shown(value: object) -> str:
+    """A value as a message shows it: nothing without end, and nothing that a terminal would obey."""
+    try:
+        text = str(value)
+    except (ValueError, RecursionError):  # thousands of digits, thousands of levels
+        return "a value too long to show"
+    cut = text if len(text) <= _SHOWN_MOST else text[:_SHOWN_MOST] + "…"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)

@@ -221,4 +221,4 @@ class _Transfer:
 
 
 def _mismatch(expected: Expected, what: str, wanted: str, found: str) -> Mismatch:
-    return Mismatch(what, where=str(expected.asked), expected=wanted, found=found, mend="hardtack doctor")
+    return Mismatch(what, where=str(expected.asked), expected=wanted, found=found, mend="hardtack pull")

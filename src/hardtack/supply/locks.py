@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hardtack.supply.disk import on_disk
+
 _NO_FLOCK = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
 _BUSY = frozenset({errno.EAGAIN, errno.EACCES})
 _POLL = 0.1  # seconds between two tries: flock itself cannot be waited for and interrupted
@@ -33,12 +35,12 @@ def held(path: Path, stop: threading.Event, waiting: Callable[[], None]) -> Iter
 
     Raises:
         Stopped: ``stop`` was set while waiting.
-        OSError: the file cannot be made.
+        DiskError: the file cannot be made.
     """
     with _guard:
         ours = _in_process.setdefault(path, threading.Lock())
-    # 0664 as huggingface_hub makes them, so that users of one group can wait for each other
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+    with on_disk(path):
+        descriptor = _open(path)
     try:
         _wait(lambda: ours.acquire(blocking=False), stop, waiting)
         try:
@@ -48,6 +50,14 @@ def held(path: Path, stop: threading.Event, waiting: Callable[[], None]) -> Iter
             ours.release()
     finally:
         os.close(descriptor)  # which lets go of flock, too
+
+
+def _open(path: Path) -> int:
+    try:
+        # 0664 as huggingface_hub makes them, so that users of one group can wait for each other
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # another user's: to be waited for all the same
 
 
 class Stopped(Exception):

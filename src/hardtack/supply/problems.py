@@ -54,16 +54,18 @@ def explain(problem: HfHubHTTPError, asked: Asked, session: Session) -> Hardtack
             expected="a branch, a tag, refs/pr/N or a commit of 40 digits", found=found,
             mend=f"git ls-remote {session.endpoint}/{asked.repo}",
         )  # fmt: skip
-    if isinstance(problem, RemoteEntryNotFoundError):
+    missing = isinstance(problem, RepositoryNotFoundError)
+    # a mirror that gives no code means the file when it was asked for one
+    if isinstance(problem, RemoteEntryNotFoundError) or (status == 404 and asked.path and not missing):
         return UnknownRepo(
             "the Hub has no such file at this commit", where=str(asked), expected="the file that is locked",
             found=found, mend="hardtack lock --upgrade",
         )  # fmt: skip
-    missing = isinstance(problem, RepositoryNotFoundError) or status == 404
-    if missing and (status != 401 or code == "RepoNotFound"):
+    if status == 404 or (missing and (status != 401 or code == "RepoNotFound")):
         return UnknownRepo(
             f"the Hub has no repository {asked.repo!r}, or none that it shows to you", where=session.endpoint,
-            expected="namespace/name, and a token where it is private", found=found, mend="hardtack add REPO",
+            expected="namespace/name, and a token where it is private", found=found,
+            mend="hf auth login" if status == 401 and not session.has_token else "hardtack add REPO",
         )  # fmt: skip
     if status in (401, 403):
         return AccessDenied(

@@ -91,7 +91,14 @@ class _Desk:
         self._bring(file, threading.Event())
         blob = self._shelf.blob(file.git, file.sha256)
         with disk.on_disk(blob):
-            return json.loads(blob.read_bytes())
+            content = blob.read_bytes()
+        try:
+            return json.loads(content)
+        except ValueError as problem:
+            raise UnsupportedModel(
+                "a file that must be JSON is not", where=f"{self._listing.repo}@{self._listing.commit}: {path}",
+                expected="JSON", found=str(problem), mend="hardtack add REPO",
+            ) from problem  # fmt: skip
 
     def lock(self, paths: Iterable[str]) -> tuple[LockedFile, ...]:
         """A line of the lock for each file."""

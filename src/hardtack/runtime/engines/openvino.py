@@ -78,12 +78,20 @@ def open_engine(
     return OpenVinoEngine(compiled, weights, info, streams)
 
 
+_FP32_FAMILIES = {
+    "static": "a static embedding has no products that bf16 would speed up",
+    # measured: the probabilities of a trained T5's labels moved by up to 0.055 in bf16
+    "t5": "the residual stream of a T5 grows too large for bf16 to keep labels apart",
+}
+"""Families that ``auto`` executes in fp32 whatever the CPU can, and why."""
+
+
 def _choose(precision: Precision, family: str, capabilities: Iterable[str]) -> tuple[Precision, str]:
     """What to execute in, and why; ``capabilities`` is what OpenVINO says of the CPU."""
     has_bf16 = "BF16" in capabilities
     if precision is Precision.AUTO:
-        if family == "static":
-            return Precision.FP32, "a static embedding has no products that bf16 would speed up"
+        if family in _FP32_FAMILIES:
+            return Precision.FP32, _FP32_FAMILIES[family]
         if has_bf16:
             return Precision.BF16, "this CPU multiplies bf16 natively"
         return Precision.FP32, "this CPU does not multiply bf16 natively"
