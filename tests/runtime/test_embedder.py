@@ -139,8 +139,12 @@ def test_precisions_of_vectors() -> None:
 
 def test_similarity_is_the_models_own() -> None:
     a, b = np.array([[1.0, 0.0], [3.0, 4.0]]), np.array([0.0, 2.0])
-    expected: dict[Similarity, list[float]] = {Similarity.COSINE: [0, 0.8], Similarity.DOT: [0, 8], Similarity.EUCLIDEAN: [-(5**0.5), -(13**0.5)],
-                Similarity.MANHATTAN: [-3, -5]}  # fmt: skip
+    expected: dict[Similarity, list[float]] = {
+        Similarity.COSINE: [0, 0.8],
+        Similarity.DOT: [0, 8],
+        Similarity.EUCLIDEAN: [-(5**0.5), -(13**0.5)],
+        Similarity.MANHATTAN: [-3, -5],
+    }
     for similarity in Similarity:
         made = an_embedder(similarity=similarity).similarity(a, b)
         assert made.shape == (2, 1)
