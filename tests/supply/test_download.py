@@ -163,6 +163,12 @@ def test_attempts_that_bring_much_are_not_counted(
     assert bring(impatient, partial, commit) == len(WEIGHTS)
 
 
+def test_an_end_without_a_length_is_not_the_end(hub: Hub, partial: Path, commit: str, fixture_hub: FixtureHub) -> None:
+    part = Response(200, (("Connection", "close"),), iter([WEIGHTS[:1000]]))
+    fixture_hub.fault(NAME, lambda _, __: part, times=1)
+    assert bring(hub, partial, commit) == len(WEIGHTS)
+
+
 def test_a_reset_is_tried_again(hub: Hub, partial: Path, commit: str, fixture_hub: FixtureHub) -> None:
     fixture_hub.reset(NAME, after=400_000, times=2)
     assert bring(hub, partial, commit) == len(WEIGHTS)

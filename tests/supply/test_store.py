@@ -52,7 +52,12 @@ def test_the_layout_is_the_standard_one(pulled: Shelf, lock: Lock, store: Store)
     assert [path for path in (pulled.root / "blobs").iterdir() if "." in path.name] == []
 
 
-def test_everybody_may_read_it(pulled: Shelf, store: Store) -> None:
+def test_everybody_may_read_it(lock: Lock, store: Store, hub: Hub) -> None:
+    before = os.umask(0o077)
+    try:
+        pull(lock, store, hub)
+    finally:
+        os.umask(before)
     for path in store.hub.rglob("*"):
         if ".locks" not in path.parts and not path.is_symlink():
             wanted = 0o555 if path.is_dir() else 0o444

@@ -32,8 +32,8 @@ def work(act: Callable[[T, threading.Event], R], items: Sequence[T], threads: in
             raise
 
     with ThreadPoolExecutor(threads, thread_name_prefix="supply") as pool:
-        futures = [pool.submit(guarded, item) for item in items]
         try:
+            futures = [pool.submit(guarded, item) for item in items]
             problems = [problem for future in futures if (problem := future.exception()) is not None]
         except BaseException:  # an interrupt while waiting: the threads must not go on behind it
             stop.set()

@@ -183,8 +183,7 @@ class Shelf:
             for path in PROBED:
                 marker = self.root / ".no_exist" / commit / path
                 if path not in there and not marker.exists():
-                    disk.make_folder(marker.parent)
-                    marker.touch()
+                    disk.write_small(marker, b"")
             disk.make_folder(self.root / "snapshots")  # without it huggingface_hub calls the folder corrupt
 
     def _write_tree(self, commit: str, files: Iterable[LockedFile]) -> None:
