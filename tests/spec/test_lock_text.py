@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spec_mutations import NASTY, mutated
 
 from hardtack.errors import DiskError, LockError
 from hardtack.spec.digest import tree_digest
@@ -253,40 +254,6 @@ def test_the_text_does_not_depend_on_the_order_things_came_in(lock: Lock, chance
 # ── any text ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 TEXTS = [path.read_bytes().decode() for path in sorted(GOLDEN.glob("*.lock"))]
-NASTY = [
-    "9" * 5000, "0x" + "f" * 6000, "1e999", "inf", "nan", "-nan", "1979-05-27", "1979-05-27T07:32:00Z", "07:32:00",
-    "[" * 2000, "[" * 2000 + "]" * 2000,
-    "{a=" * 1500, "a." * 3000 + "a = 1\n", "\ud800", "\x00", "\ufeff", "\r\n", "\r",
-    '"""', "'''", '"', "\\ud800", "\\u0000", "true", "{}", "[]", "[[]]", "[[model]]\n", "[model]\n", "\u2028", "\x85",
-    "[" + " " * 3000, " = ", "#",
-]  # fmt: skip
-
-
-@st.composite
-def mutated(draw: st.DrawFn, texts: list[str]) -> str:
-    text = draw(st.sampled_from(texts))
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, len(text)))
-        lines = text.split("\n")
-        line = draw(st.integers(0, len(lines) - 1))
-        match draw(st.integers(0, 6)):
-            case 0:
-                del lines[line]
-                text = "\n".join(lines)
-            case 1:
-                text = "\n".join([*lines[: line + 1], *lines[line:]])
-            case 2:
-                text = text[:at] + text[at + 1 : at + 2] + text[at : at + 1] + text[at + 2 :]
-            case 3:
-                text = text[:at] + draw(st.sampled_from(NASTY)) + text[at:]
-            case 4:
-                name, equals, _ = lines[line].partition(" = ")
-                text = "\n".join([*lines[:line], name + equals + draw(st.sampled_from(NASTY)), *lines[line + 1 :]])
-            case 5:
-                text = text[:at]
-            case 6:
-                text = text.replace("\n", "\r\n")
-    return text
 
 
 def understood(text: str) -> Lock | LockError:

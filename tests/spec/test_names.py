@@ -101,9 +101,9 @@ def test_distinct_paths_are_sorted() -> None:
         (["README.md", "readme.MD"], "two names for one file: 'README.md' and 'readme.MD'"),
         (["caf\u00e9", "cafe\u0301"], "two names for one file: 'cafe\u0301' and 'caf\u00e9'"),
         (["straße", "STRASSE"], "two names for one file: 'STRASSE' and 'straße'"),
-        (["a", "b", "a/b"], "'a' is both a file and the folder of 'a/b'"),
-        (["A/b/c", "a/B"], "'a/B' is both a file and the folder of 'A/b/c'"),
-        (["A/b", "a/c", "A"], "'A' is both a file and the folder of 'A/b'"),
+        (["a", "b", "a/b"], "'a/b' would lie within 'a'"),
+        (["A/b/c", "a/B"], "'A/b/c' would lie within 'a/B'"),
+        (["A/b", "a/c", "A"], "'A/b' would lie within 'A'"),
     ],
 )
 def test_paths_that_would_fall_on_one_file(paths: list[str], why: str) -> None:

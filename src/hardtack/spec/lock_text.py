@@ -20,7 +20,7 @@ from hardtack.spec.lock_render import LOCK_VERSION, render_lock, write_lock
 from hardtack.spec.names import UnsafeName, distinct_paths, is_commit, is_key, is_local, is_repo, is_revision, safe_path
 from hardtack.spec.shared_keys import check_pantry_path, read_label_group, read_overrides
 from hardtack.spec.text_file import read_text, unreadable, write_atomically
-from hardtack.spec.toml_reader import Document, Table
+from hardtack.spec.toml_reader import Document, Table, shown
 from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
 
 __all__ = [
@@ -123,8 +123,8 @@ def _read_model(table: Table) -> LockedModel:
     table.finish()
     reckoned = tree_digest((file.path, file.sha256) for file in model.files)
     if model.digest != reckoned:
-        raise table.fail("digest", f"the files of {key!r} do not add up to its digest", expected=repr(model.digest),
-                         found=reckoned)  # fmt: skip
+        raise table.fail("digest", f"the files of {key!r} do not add up to its digest",
+                         expected=shown(repr(model.digest)), found=reckoned)  # fmt: skip
     _check_distinct(table, "files", model.everything())
     return model
 

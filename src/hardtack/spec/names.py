@@ -78,7 +78,7 @@ def distinct_paths(paths: Iterable[str]) -> tuple[str, ...]:
         for end in range(1, len(parts)):
             above = "/".join(parts[:end])
             if above in seen:
-                raise UnsafeName(f"{seen[above]!r} is both a file and the folder of {path!r}")
+                raise UnsafeName(f"{path!r} would lie within {seen[above]!r}")
     return tuple(ordered)
 
 

@@ -32,12 +32,14 @@ class Table:
         self._values = values
         self._asked: list[str] = []
 
-    def fail(self, key: str | None, what: str, *, expected: str = "", found: object = None) -> HardtackError:
+    def fail(
+        self, key: str | tuple[str, str] | None, what: str, *, expected: str = "", found: object = None
+    ) -> HardtackError:
         """The error for a value of this table, with its line; to be raised by the caller.
 
-        ``found`` is shown as it is, a string in quotes.
+        ``key`` may be a pair, for a value within a value; ``found`` is shown as it is, a string in quotes.
         """
-        place = self.where if key is None else (*self.where, key)
+        place = (*self.where, *((key,) if isinstance(key, str) else key or ()))
         text = "" if found is None else shown(repr(found) if isinstance(found, str) else found)
         return self.document.error(what, line=self.document.line_of(place), expected=expected, found=text)
 
@@ -94,7 +96,7 @@ class Table:
             return None
         for name, item in value.items():
             if not isinstance(item, str):
-                raise self.fail(key, f"`{key}.{name}` is of the wrong kind", expected="a string", found=item)
+                raise self.fail((key, name), f"`{key}.{name}` is of the wrong kind", expected="a string", found=item)
         return dict(value)
 
     def number_table(self, key: str) -> dict[str, float] | None:
@@ -104,10 +106,12 @@ class Table:
             return None
         for name, item in value.items():
             if isinstance(item, bool) or not isinstance(item, int | float):
-                raise self.fail(key, f"`{key}.{name}` is of the wrong kind", expected="a number", found=item)
+                raise self.fail((key, name), f"`{key}.{name}` is of the wrong kind", expected="a number", found=item)
             # an int is compared before it is turned into a float, which would overflow; nan passes no comparison
             if not -_INT64 <= item < _INT64:
-                raise self.fail(key, f"`{key}.{name}` is no finite number", expected="a finite number", found=item)
+                raise self.fail(
+                    (key, name), f"`{key}.{name}` is no finite number", expected="a finite number", found=item
+                )
         return {name: float(item) for name, item in value.items()}
 
     def choice(self, key: str, kind: type[E], default: E | None = None) -> E:
@@ -137,7 +141,7 @@ class Table:
         value = self._take(key, dict, "tables by name") or {}
         for name, item in value.items():
             if not isinstance(item, dict):
-                raise self.fail(key, f"`{key}.{name}` is of the wrong kind", expected="a table", found=item)
+                raise self.fail((key, name), f"`{key}.{name}` is of the wrong kind", expected="a table", found=item)
             yield name, Table(self.document, (*self.where, key, name), item)
 
     def finish(self) -> None:
