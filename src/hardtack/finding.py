@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hardtack.errors import LockError, Mismatch, ModelNotFound, StaleLock, UnknownModel, Unverified
 from hardtack.places import Place, Store, candidates, find_lock, is_pantry, policy_of
-from hardtack.settings import Policy, Settings
+from hardtack.settings import Pin, Policy, Settings
 from hardtack.spec.lock import LOCK_NAME, Lock, LockedModel
 from hardtack.spec.lock_text import parse_lock, read_lock
 from hardtack.spec.names import is_repo
@@ -25,6 +25,9 @@ log = logging.getLogger("hardtack")
 
 Fetch = Callable[[LockedModel, Path], Path]
 """Brings a model of a lock (the second argument is its file) from the Hub into the store; returns its folder there."""
+
+PinnedLock = Callable[[Pin, Task, Settings], Path]
+"""The file of a lock for a model that only the environment names; see :func:`hardtack.pinning.pinned_lock`."""
 
 DEFAULT_PANTRY = Path("/models")
 
@@ -49,7 +52,9 @@ def is_path(which: str | Path) -> bool:
     return isinstance(which, Path) or which.startswith(("/", ".", "~"))
 
 
-def find_model(which: str | Path | None, task: Task, settings: Settings, start: Path, fetch: Fetch) -> Found:
+def find_model(
+    which: str | Path | None, task: Task, settings: Settings, start: Path, fetch: Fetch, pinned: PinnedLock
+) -> Found:
     """Find the model that a caller means.
 
     Args:
@@ -59,6 +64,7 @@ def find_model(which: str | Path | None, task: Task, settings: Settings, start: 
         settings: the environment.
         start: where to look upward from for a lock, if neither environment nor pantry has one.
         fetch: asked last, and only where the policy is online.
+        pinned: asked where there is no lock, but the environment names a repository for the task.
 
     Raises:
         UnknownModel: a name that is in no lock, or means several models.
@@ -71,6 +77,8 @@ def find_model(which: str | Path | None, task: Task, settings: Settings, start: 
     path = settings.pantry / LOCK_NAME if expected else find_lock(settings, start)
     if which is None:
         which = settings.model_paths.get(task.value)
+    if which is None and path is None and (pin := settings.pins.get(task.value)):
+        path = pinned(pin, task, settings)
     if which is not None and is_path(which):
         found = _at_path(Path(which).expanduser(), settings, path, expected)
     elif path is None:

@@ -12,6 +12,7 @@ from threading import Lock as Mutex
 
 from hardtack.errors import HardtackError, Misused, UnsupportedModel, WrongSpace
 from hardtack.finding import Fetch, Found, find_model
+from hardtack.pinning import pinned_lock
 from hardtack.places import find_lock, policy_of, store_of
 from hardtack.runtime.classifier import Classifier
 from hardtack.runtime.embedder import Embedder
@@ -103,15 +104,19 @@ def make_manager(settings: Settings, *, start: Path | None = None, fetch: Fetch 
     models = read_lock(path).models if path else ()
     tasks = {model.key: model.task for model in models if model.task.loads and model.task not in settings.model_paths}
     tasks |= {str(where.absolute()): Task(task) for task, where in settings.model_paths.items()}
+    # without a lock there is what the environment pins, each by being the default of its task
+    pinned = {pin.repo for pin in settings.pins.values()} if path is None else set()
+    tasks |= {pin.repo: Task(task) for task, pin in settings.pins.items() if pin.repo in pinned}
 
     def load(key: str) -> Model:
+        which = None if key in pinned else key
         match tasks[key]:
             case Task.EMBED:
-                return load_embedder(key, settings=settings, fetch=fetch)
+                return load_embedder(which, settings=settings, fetch=fetch)
             case Task.RERANK:
-                return load_reranker(key, settings=settings, fetch=fetch)
+                return load_reranker(which, settings=settings, fetch=fetch)
             case _:
-                return load_classifier(key, settings=settings, fetch=fetch)
+                return load_classifier(which, settings=settings, fetch=fetch)
 
     return ModelManager(load, tasks)
 
@@ -128,7 +133,7 @@ def get_model_manager() -> ModelManager:
 def _load(
     which: str | Path | None, task: Task, settings: Settings, fetch: Fetch | None, trust_remote_code: bool
 ) -> Model:
-    found = find_model(which, task, settings, Path.cwd(), fetch or partial(_fetch, settings=settings))
+    found = find_model(which, task, settings, Path.cwd(), fetch or partial(_fetch, settings=settings), pinned_lock)
     options = Options(
         engine=settings.engine,
         verify=settings.verify,

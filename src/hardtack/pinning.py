@@ -1,4 +1,4 @@
-"""A lock for models that the environment alone names: ``EMBED_REPO`` and ``EMBED_COMMIT``, no manifest, no lock.
+"""A lock for models that the environment alone names (``EMBED_REPO``, ``EMBED_COMMIT``): no manifest, no lock.
 
 The first use, which must be online, finds out what the repository is to the byte and writes that down in the store; from
 then on it is enforced like any lock, online or not.
