@@ -14,7 +14,7 @@ ROOT = Path(hardtack.__file__).parent
 GROUND = frozenset({"errors", "spec", "settings", "places"})
 PILLARS = frozenset({"runtime", "supply"})
 HALLS = frozenset({"serve", "bulk", "offline", "build", "bake", "mirror", "trust", "starter"})
-TOP = frozenset({"project", "loaders", "finding"})
+TOP = frozenset({"project", "loaders", "finding", "pinning"})
 
 ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset(),
@@ -25,7 +25,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     **dict.fromkeys(HALLS, GROUND | PILLARS),
     "bake": GROUND | PILLARS | {"build"},
     "finding": GROUND,
-    "loaders": GROUND | PILLARS | {"finding"},
+    "pinning": GROUND | {"supply"},
+    "loaders": GROUND | PILLARS | {"finding", "pinning"},
     "project": GROUND | PILLARS | HALLS,
     "cli": GROUND | PILLARS | HALLS | TOP | {"__init__"},
     "__main__": frozenset({"cli"}),
