@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardtack.errors import LockError, Mismatch, ModelNotFound, StaleLock, UnknownModel, Unverified
-from hardtack.places import Place, Store, candidates, find_lock, is_pantry, policy_of
+from hardtack.places import candidates, find_lock, is_pantry, policy_of
 from hardtack.settings import Policy, Settings
 from hardtack.spec.lock import LOCK_NAME, Lock, LockedModel
 from hardtack.spec.lock_text import parse_lock, read_lock
@@ -35,7 +35,7 @@ class Found:
 
     Attributes:
         directory: where it lies.
-        source: ``path``, ``pantry``, ``store``, ``local`` or ``hub``.
+        source: ``path``, ``pantry``, ``store``, ``legacy``, ``local`` or ``hub``.
         locked: what the lock says of it, or None where no lock names it.
     """
 
@@ -140,12 +140,16 @@ def _locked_place(model: LockedModel, lock: Path, settings: Settings, fetch: Fet
         )  # fmt: skip
     online = policy_of(settings) is Policy.ONLINE and model.source == "hub"
     looked: list[str] = []
-    for place in _places(model, lock, settings):
+    for place in candidates(model, lock, settings):
         if not place.directory.is_dir():
             looked.append(f"{place.directory} ({place.source}): no such directory")
-        elif place.source == "store" and online and not _complete(place.directory, model):
+        elif place.source in ("store", "legacy") and online and not _complete(place.directory, model):
             looked.append(f"{place.directory} ({place.source}): not all of it is there")
         else:
+            if place.source == "legacy":
+                log.warning(
+                    "%s: read from %s; TRANSFORMERS_CACHE is gone, set HF_HUB_CACHE", model.key, place.directory
+                )
             return Found(place.directory, place.source, model)
     if online:
         log.info("%s: fetching %s", model.key, model.shown)
@@ -156,16 +160,6 @@ def _locked_place(model: LockedModel, lock: Path, settings: Settings, fetch: Fet
         expected="its files in one of the places below", found="; ".join([*looked, f"the Hub: not asked, {why}"]),
         mend="hardtack pull",
     )  # fmt: skip
-
-
-def _places(model: LockedModel, lock: Path, settings: Settings) -> Iterator[Place]:
-    yield from candidates(model, lock, settings)
-    if model.source == "hub":
-        for cache in settings.legacy_caches:
-            place = Place(Store(cache, settings.own).snapshot(model.repo, model.commit), "store")
-            if place.directory.is_dir():
-                log.warning("%s: read from %s; TRANSFORMERS_CACHE is gone, set HF_HUB_CACHE", model.key, cache)
-            yield place
 
 
 def _complete(directory: Path, model: LockedModel) -> bool:
