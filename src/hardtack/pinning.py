@@ -1,7 +1,7 @@
 """A lock for models that the environment alone names (``EMBED_REPO``, ``EMBED_COMMIT``): no manifest, no lock.
 
-The first use, which must be online, finds out what the repository is to the byte and writes that down in the store; from
-then on it is enforced like any lock, online or not.
+The first use, which must be online, finds out what the repository is to the byte and writes that down in the store;
+from then on that is enforced like any lock, online or not.
 """
 
 from __future__ import annotations

@@ -35,7 +35,11 @@ from hardtack.spec.words import EngineName, Precision, Task
 
 log = logging.getLogger("hardtack")
 
-_MENDS = {"pantry": "hardtack bake", "local": "hardtack lock", "store": "hardtack pull", "hub": "hardtack pull"}
+_MENDS = {
+    "pantry": "hardtack bake",
+    "local": "hardtack lock",
+    **dict.fromkeys(("store", "legacy", "hub"), "hardtack pull"),
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def load_model(
         directory: the model's own files, under their repository's names.
         task: what it is wanted for.
         locked: what the lock says of it; None where no lock names it.
-        source: ``path``, ``pantry``, ``store``, ``local`` or ``hub``, for reports and for the mend of a mismatch.
+        source: ``path``, ``pantry``, ``store``, ``legacy``, ``local`` or ``hub``; it decides the mend of a mismatch, too.
         options: how to load.
         open_engine: instead of the engines there are.
 

@@ -26,7 +26,7 @@ class Identity:
         commit: the locked commit; empty for local directories.
         digest: of its files, as in the lock; where there is no lock, of the files that were read.
         directory: where it was loaded from.
-        source: ``path``, ``pantry``, ``store``, ``local`` or ``hub``.
+        source: ``path``, ``pantry``, ``store``, ``legacy``, ``local`` or ``hub``.
         verified: ``full`` (every hash), ``stat`` (sizes only) or ``no`` (no lock names it).
         seconds: that loading took.
         megabytes: that the process grew by, in MiB resident.
@@ -80,7 +80,7 @@ class Loaded:
 
     @property
     def source(self) -> str:
-        """Where it was found: ``path``, ``pantry``, ``store``, ``local`` or ``hub``."""
+        """Where it was found: ``path``, ``pantry``, ``store``, ``legacy``, ``local`` or ``hub``."""
         return self.identity.source
 
     @property
