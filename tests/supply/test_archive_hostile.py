@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import example, given, settings
@@ -104,14 +105,14 @@ def told(kind: bytes, **fields: object) -> Callable[[tarfile.TarInfo], None]:
     return tell
 
 
-def foreign(tell: Callable[[tarfile.TarInfo], None], format_: int = tarfile.PAX_FORMAT) -> bytes:
+def foreign(tell: Callable[[tarfile.TarInfo], None], form: Literal[0, 1, 2] = tarfile.PAX_FORMAT) -> bytes:
     """The good archive with its second entry as Python's tarfile writes it, told something else."""
     name = f"{SNAPSHOT}/config.json"
     assert GOOD[FIRST:].startswith(name.encode())
     info = tarfile.TarInfo(name)
     info.size, info.mode, info.mtime = 2, 0o644, 315532800
     tell(info)
-    return GOOD[:FIRST] + info.tobuf(format_, "utf-8") + GOOD[FIRST + tar.BLOCK :]
+    return GOOD[:FIRST] + info.tobuf(form, "utf-8") + GOOD[FIRST + tar.BLOCK :]
 
 
 def test_said_the_way_of_others_it_would_be_taken(ship: Ship) -> None:

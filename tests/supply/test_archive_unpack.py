@@ -198,7 +198,14 @@ def test_killed_in_the_middle(made: bytes, store: Store, tmp_path: Path, heard: 
         """
     here = tmp_path / "here"
     here.mkdir()
-    command = [sys.executable, "-c", textwrap.dedent(source), store.hub, store.own, here / "hardtack.lock"]
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(source),
+        str(store.hub),
+        str(store.own),
+        str(here / "hardtack.lock"),
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
         assert child.stdin
         child.stdin.write(made[: len(made) - 2048])
