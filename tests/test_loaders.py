@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hardtack import finding, loaders
+from hardtack import loaders
 from hardtack.errors import (
     LockError,
     Mismatch,
@@ -37,7 +37,6 @@ from tests.runtime.fakes import COMMIT, lay_out_model, lock_of, open_fake
 def _fake_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(load_module, "_open_engine", open_fake)
     # no /models of this machine, no lock above, nothing of the environment
-    monkeypatch.setattr(finding, "DEFAULT_PANTRY", tmp_path / "models")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
 
@@ -117,9 +116,7 @@ def test_a_pantrys_folder_by_its_path_is_held_to_the_pantrys_lock(tmp_path: Path
     # as in a process that knows of no pantry: the lock above the folder is found all the same
     environ = {"EMBED_MODEL_PATH": where} if by == "environment" else {}
     settings = replace(settings_of(tmp_path, environ), pantry=tmp_path / "none")
-    settings = replace(settings, pantry=finding.DEFAULT_PANTRY / "elsewhere")
-    finding_pantry = replace(settings, pantry=finding.DEFAULT_PANTRY)
-    embedder = load_embedder(where if by == "argument" else None, settings=finding_pantry)
+    embedder = load_embedder(where if by == "argument" else None, settings=settings)
     assert (embedder.key, embedder.identity.verified, embedder.commit) == ("emb", "full", COMMIT)
 
 
