@@ -22,6 +22,7 @@ from hardtack.errors import (
     Unverified,
     WrongSpace,
 )
+from hardtack.finding import is_path
 from hardtack.loaders import get_model_manager, load_classifier, load_embedder, load_reranker, make_manager
 from hardtack.places import store_of
 from hardtack.runtime import load as load_module
@@ -272,9 +273,9 @@ def test_files_and_notes_are_not_loaded(tmp_path: Path) -> None:
 
 def test_what_a_path_is() -> None:
     for path in ("/models/emb", "./emb", "../emb", "~/emb", ".", Path("emb")):
-        assert finding.is_path(path)
+        assert is_path(path)
     for name in ("emb", "org/name", "all-MiniLM-L6-v2"):
-        assert not finding.is_path(name)
+        assert not is_path(name)
 
 
 def test_a_key_is_a_key_even_where_a_folder_bears_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
