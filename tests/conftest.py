@@ -6,6 +6,7 @@ import importlib.util
 import ipaddress
 import os
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,15 @@ def real_dir() -> Path:
     if not _REAL.is_dir():
         pytest.skip(f"HARDTACK_REAL: no such folder: {_REAL}")
     return _REAL
+
+
+@pytest.fixture(scope="session")
+def minilm(real_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real sentence-transformers/all-MiniLM-L6-v2, every byte as the Hub has it at commit fa97f6e7…."""
+    directory = tmp_path_factory.mktemp("minilm") / "model"
+    done = subprocess.run([str(real_dir / "fetch-minilm"), str(directory)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return directory
 
 
 @pytest.fixture(autouse=True)
