@@ -1,4 +1,4 @@
-"""Long lists in pages, as the Hub gives them: each names the next in a ``Link`` header, which clients follow blindly."""
+"""Long lists in pages, as the Hub gives them: each names the next in a ``Link`` header, which clients follow."""
 
 from __future__ import annotations
 
