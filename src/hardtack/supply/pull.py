@@ -67,7 +67,7 @@ def pull(
     models = chosen(lock, select)
     local = [_check_local(model, Path(lock.name).parent) for model in models if model.source == "local"]
     wants = wanted_of(models, project)
-    found = survey(wants, store)
+    found = survey(wants, store, progress)
     absent = [(want, file) for want, file, what in found if what not in (Found.RIGHT, Found.OUTSIDE, Found.LOOSE)]
     disk.need(store.hub, sum(_still(want, file, store) for want, file in absent), free(store.hub))
     # asked before any file is fetched: a commit that is gone, or gated, is said once and plainly
@@ -157,13 +157,23 @@ def wanted_of(models: Sequence[LockedModel], project: str) -> list[Wanted]:
     return list(wants.values())
 
 
-def survey(wants: Iterable[Wanted], store: Store) -> list[tuple[Wanted, LockedFile, Found]]:
+def survey(
+    wants: Iterable[Wanted], store: Store, progress: Progress = SILENT
+) -> list[tuple[Wanted, LockedFile, Found]]:
     """What lies in the store of every wanted file, hashed, in the order of the wants and their paths."""
     items = [(want, want.files[path]) for want in wants for path in want.files]
 
     def look(item: tuple[Wanted, LockedFile], stop: threading.Event) -> Found:  # noqa: ARG001  one file is short work
         want, file = item
-        return Shelf(store, want.repo).look(want.commit, file)
+        shelf = Shelf(store, want.repo)
+        if not (shelf.snapshot(want.commit) / file.path).exists():
+            return shelf.look(want.commit, file)
+        name = f"checking {Asked(want.repo, want.commit, file.path)}"
+        progress.start(name, file.size)
+        found = shelf.look(want.commit, file)
+        progress.advance(name, file.size)
+        progress.finish(name)
+        return found
 
     return [(want, file, what) for (want, file), what in zip(items, work(look, items, threads=2), strict=True)]
 
