@@ -13,7 +13,8 @@ from hardtack.errors import ManifestError, Misused
 from hardtack.spec.lock import Lock, LockedModel
 from hardtack.spec.words import Task
 
-_KEYS = {Task.EMBED: "emb", Task.RERANK: "rerank", Task.CLASSIFY: "classify"}
+USUAL_KEYS = {Task.EMBED: "emb", Task.RERANK: "rerank", Task.CLASSIFY: "classify"}
+"""The key of a task's one model, in a ``.env`` and where ``add`` is told none."""
 _LINE = re.compile(r"(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*=[ \t]*(?P<value>.*)", re.ASCII)
 _QUOTED = re.compile(r"(?P<quote>['\"])(?P<text>.*?)(?P=quote)[ \t]*(?:#.*)?\Z")
 _COMMENT = re.compile(r"(?:^|[ \t]+)#.*\Z")
@@ -48,7 +49,7 @@ def lock_values(lock: Lock) -> dict[str, str]:
         Misused: several models have one task, and none of them has that task's usual key.
     """
     values = {}
-    for task, key in _KEYS.items():
+    for task, key in USUAL_KEYS.items():
         if (model := _model_of(lock, task, key)) is not None:
             values[f"{task.value.upper()}_REPO"] = model.repo
             values[f"{task.value.upper()}_COMMIT"] = model.commit

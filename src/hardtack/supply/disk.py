@@ -51,7 +51,7 @@ def need(path: Path, size: int, free: int) -> None:
     if size > free:
         raise DiskError(
             "there is not enough free space", where=str(path), expected=f"{size} bytes free",
-            found=f"{free} bytes free", mend="hf cache prune",
+            found=f"{free} bytes free", mend="hardtack cache prune",
         )  # fmt: skip
 
 

@@ -144,8 +144,8 @@ def _remove_partial(store: Store, part: Path) -> None:
     busy = threading.Event()
     busy.set()  # whoever holds the lock is fetching it just now: it is theirs
     try:
-        with Shelf(store, repo).lock(part.with_name(part.name.removesuffix(_PARTIAL)), busy, lambda: None):
-            with disk.on_disk(part):
-                part.unlink(missing_ok=True)
+        blob = part.with_name(part.name.removesuffix(_PARTIAL))
+        with Shelf(store, repo).lock(blob, busy, lambda: None), disk.on_disk(part):
+            part.unlink(missing_ok=True)
     except Stopped:
         return

@@ -155,7 +155,8 @@ def _known(project: str, note: Mapping[str, object]) -> Known:
         read = read_lock(lock)
     except HardtackError:
         return Known(project, lock, Standing.UNCLEAR, keeps, frozenset(), brought)
-    files = (file for model in read.models for part in (model, *model.code) for file in part.files)
+    files = [file for model in read.models for file in model.files]
+    files += [file for model in read.models for code in model.code for file in code.files]
     blobs = frozenset(file.git or file.sha256 for file in files)
     return Known(project, lock, Standing.HERE, snapshots_of(read), blobs, brought)
 
