@@ -23,7 +23,7 @@ from hardtack.supply.patience import Patience
 from hardtack.supply.pull import pull
 from hardtack.supply.registry import remember
 from tests.hub import FixtureHub, lay_out
-from tests.supply.conftest import FILES, REPO  # noqa: F401  the fixtures below need the module
+from tests.supply.conftest import FILES, REPO
 
 
 def of(findings: object, topic: str, health: Health) -> list[Finding]:

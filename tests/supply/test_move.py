@@ -111,7 +111,12 @@ def test_a_move_that_was_cut_off_goes_on(full: Store, tmp_path: Path, monkeypatc
         move(full, tmp_path / "disk")
     assert everything(full.hub) == before
     again: list[Path] = []
-    monkeypatch.setattr(shutil, "copy2", lambda source, target: (again.append(source), true(source, target)))
+
+    def noted(source: Path, target: Path) -> None:
+        again.append(source)
+        true(source, target)
+
+    monkeypatch.setattr(shutil, "copy2", noted)
     move(full, tmp_path / "disk")
     assert set(again).isdisjoint(copied[:3])
     assert not full.hub.exists()
