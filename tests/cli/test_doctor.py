@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -112,19 +113,19 @@ def test_what_is_wrong_with_a_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_files_of_another_user_are_named(tmp_path: Path) -> None:
+def test_files_of_another_user_are_named() -> None:
     program = (
         "import os, sys\nfrom pathlib import Path\nfrom hardtack.places import Store\n"
         "from hardtack.supply.health import store_findings\nos.setuid(65534)\n"
         "print([f.text for f in store_findings(Store(Path(sys.argv[1]), Path(sys.argv[2])))])"
     )
-    root = lay_out(tmp_path / "hub", {"models--org--tiny/blobs/x": "x"})
-    for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        folder.chmod(0o755)
-    done = subprocess.run(
-        [sys.executable, "-c", program, root, tmp_path / "own"], capture_output=True, text=True,
-        env={"PYTHONPATH": os.pathsep.join(sys.path), "HOME": "/"},
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        Path(name).chmod(0o755)
+        root = lay_out(Path(name, "hub"), {"models--org--tiny/blobs/x": "x"})
+        done = subprocess.run(
+            [sys.executable, "-c", program, root, Path(name, "own")], capture_output=True, text=True,
+            env={"PYTHONPATH": os.pathsep.join(sys.path), "HOME": "/"},
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "not writable for user 65534" in done.stdout
 

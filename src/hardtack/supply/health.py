@@ -53,8 +53,8 @@ class Finding:
 
 def store_findings(store: Store, *, free: Callable[[Path], int] = disk.free_bytes) -> Iterator[Finding]:
     """What is to be said of a store: space, dangling names, cut-off downloads, other users' files, lost projects."""
-    yield _space(store.hub, free(store.hub))
     try:
+        yield _space(store.hub, free(store.hub))
         projects = known(store)
         found = usage(store, projects)
     except DiskError as problem:

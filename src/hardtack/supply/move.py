@@ -70,11 +70,12 @@ def move(
         disk.make_folder(target)
         (target / _UNDER_WAY).touch()
     names: dict[tuple[int, int], Path] = {}
+    for source, size in sizes.items():
+        progress.start(str(source), size)
     for old, to in pairs:
         for source in sizes:
             if source.is_relative_to(old):
                 copy = to / source.relative_to(old)
-                progress.start(str(source), sizes[source])
                 with disk.on_disk(copy):
                     _copy(source, copy, old, names)
                 progress.advance(str(source), sizes[source])
