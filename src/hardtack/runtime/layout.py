@@ -94,7 +94,7 @@ class Layout:
     Attributes:
         directory: where it lies.
         task: what it is loaded for.
-        family: the name of a module in :mod:`hardtack.runtime.families`: bert, roberta, mpnet, t5, static.
+        family: the name of a module in :mod:`hardtack.runtime.families`: bert, roberta, mpnet, t5, llama, static.
         config: ``config.json``, as it is.
         weights: safetensors files of the transformer (several where it is sharded), relative to ``directory``.
         tokenizing: how texts become ids.
@@ -107,6 +107,8 @@ class Layout:
         labels: ``id2label`` in order, for rerankers and classifiers; empty for embedders.
         activation: what the model's own files say about the logits of a reranker: ``sigmoid``, ``identity`` or
             None where they say nothing (sentence-transformers then takes sigmoid for one label, identity for more).
+        include_prompt: whether the tokens of a prompt are pooled with those of the text.
+        template: how a reranker puts a pair into one text, with ``{query}`` and ``{passage}``; None: as a pair.
     """
 
     directory: Path
@@ -123,3 +125,5 @@ class Layout:
     default_prompt: str | None = None
     labels: tuple[str, ...] = ()
     activation: str | None = None
+    include_prompt: bool = True
+    template: str | None = None

@@ -28,13 +28,18 @@ _SENTENCE_CONFIG = "config_sentence_transformers.json"
 _TASKS: Mapping[str, tuple[Task, ...]] = {
     "bert": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
     "roberta": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
+    "llama": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
     "mpnet": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
     "t5": (Task.EMBED, Task.CLASSIFY),
     "static": (Task.EMBED,),
 }
 """What a family can be loaded for."""
 
-_PAD_IDS: Mapping[str, int] = {"bert": 0, "roberta": 1, "mpnet": 1, "t5": 0, "static": 0}
+_PAIR_TEMPLATES: Mapping[str, str] = {"llama_bidirec": "question:{query} \n \n passage:{passage}"}
+"""``model_type`` → how a pair is put into one text, where no file of the model says so but its documentation does:
+https://huggingface.co/nvidia/llama-nemotron-rerank-1b-v2 (once Llama-3.2-NV-RerankQA-1B-v2)."""
+
+_PAD_IDS: Mapping[str, int] = {"bert": 0, "roberta": 1, "mpnet": 1, "t5": 0, "static": 0, "llama": 0}
 """Where the config does not say; transformers' defaults."""
 
 _FIRST_POSITION: Mapping[str, int] = {"roberta": 2, "mpnet": 2}
@@ -100,6 +105,8 @@ def read_layout(directory: Path, task: Task, *, overrides: Overrides | None = No
         default_prompt=default_prompt,
         labels=_labels(config_file, config) if task is not Task.EMBED and family != "t5" else (),
         activation=_activation(directory, config, sentence) if task is Task.RERANK else None,
+        include_prompt=modules.include_prompt,
+        template=_PAIR_TEMPLATES.get(str(config.get("model_type"))) if task is Task.RERANK else None,
     )
     return layout if overrides is None else _overridden(layout, overrides)
 
@@ -139,6 +146,7 @@ def _tokenizing(directory: Path, modules: SentenceModules, family: str, config: 
         raise unsupported(file, "", "a tokenizer in the tokenizers library's format", "no such file")
     name = str(Path(modules.folder) / _TOKENIZER)
     pad_id = optional(folder / _CONFIG, config, "pad_token_id", int, _PAD_IDS[family])
+    pad_id = max(pad_id, 0)  # some Llamas say -1 for none: what stands in the place of padding is masked anyhow
     if family == "static":
         # sentence-transformers leaves a static model's tokenizer as its file has it, but for the padding.
         truncation = optional(file, read_object(file), "truncation", dict, {})

@@ -28,7 +28,7 @@ from hardtack.runtime.layout import Layout
 from hardtack.runtime.weights import Weights
 from hardtack.spec.words import Precision
 
-_PER_TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+_PER_TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids", "pooling_mask"})
 """Inputs with one row a text; the others (T5's labels) belong to all texts of a feed."""
 
 _SMALL = 256 * 2**20

@@ -19,6 +19,8 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
     {
         "bert": "bert",
         "camembert": "roberta",
+        "llama": "llama",
+        "llama_bidirec": "llama",
         "model2vec": "static",
         "mpnet": "mpnet",
         "roberta": "roberta",

@@ -32,6 +32,14 @@ def text(layout: Layout, key: str, default: str | None = None) -> str:
     return value
 
 
+def flag(layout: Layout, key: str, default: bool) -> bool:
+    """True or false; ``default`` where the config does not say."""
+    value = _value(layout, key, default)
+    if not isinstance(value, bool):
+        raise _wrong(layout, key, "true or false", value)
+    return value
+
+
 def refuse_unless(layout: Layout, key: str, *accepted: Any) -> None:
     """Raise :class:`UnsupportedModel` where the config says something else than ``accepted``; silence is accepted."""
     value = layout.config.get(key, accepted[0])
