@@ -94,7 +94,8 @@ class Layout:
     Attributes:
         directory: where it lies.
         task: what it is loaded for.
-        family: the name of a module in :mod:`hardtack.runtime.families`: bert, roberta, mpnet, t5, llama, static.
+        family: the name of a module in :mod:`hardtack.runtime.families`: bert, distilbert, roberta, mpnet,
+            t5, llama, static.
         config: ``config.json``, as it is.
         weights: safetensors files of the transformer (several where it is sharded), relative to ``directory``.
         tokenizing: how texts become ids.

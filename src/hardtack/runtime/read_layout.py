@@ -28,6 +28,7 @@ _SENTENCE_CONFIG = "config_sentence_transformers.json"
 _TASKS: Mapping[str, tuple[Task, ...]] = {
     "bert": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
     "roberta": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
+    "distilbert": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
     "llama": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
     "mpnet": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
     "t5": (Task.EMBED, Task.CLASSIFY),
@@ -39,7 +40,7 @@ _PAIR_TEMPLATES: Mapping[str, str] = {"llama_bidirec": "question:{query} \n \n p
 """``model_type`` → how a pair is put into one text, where no file of the model says so but its documentation does:
 https://huggingface.co/nvidia/llama-nemotron-rerank-1b-v2 (once Llama-3.2-NV-RerankQA-1B-v2)."""
 
-_PAD_IDS: Mapping[str, int] = {"bert": 0, "roberta": 1, "mpnet": 1, "t5": 0, "static": 0, "llama": 0}
+_PAD_IDS: Mapping[str, int] = {"bert": 0, "distilbert": 0, "roberta": 1, "mpnet": 1, "t5": 0, "static": 0, "llama": 0}
 """Where the config does not say; transformers' defaults."""
 
 _FIRST_POSITION: Mapping[str, int] = {"roberta": 2, "mpnet": 2}

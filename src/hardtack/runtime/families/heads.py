@@ -34,14 +34,16 @@ def embedding(layout: Layout, weights: Weights, tokens: Node, inputs: list[Node]
     return [normalize(vector) if layout.normalize else vector, *precise.outputs]
 
 
-def classification(tokens: Node, dense: Constants, out: Constants, size: int, labels: int) -> list[Node]:
+def classification(
+    tokens: Node, dense: Constants, out: Constants, size: int, labels: int, squash: Callable[[Node], Node] = op.tanh
+) -> list[Node]:
     """Token vectors ``(B, T, H)`` → the outputs of a classifier's graph, its logits ``(B, labels)`` first.
 
-    The first token's vector through a dense layer, tanh, and a layer of one output a label: what transformers calls
-    a pooler and a classifier (BERT), or a classification head (RoBERTa, MPNet).
+    The first token's vector through a dense layer, ``squash``, and a layer of one output a label: what transformers
+    calls a pooler and a classifier (BERT), or a classification head (RoBERTa, MPNet).
     """
     precise = _Precise()
-    hidden = op.tanh(precise.linear(first_token(tokens), dense, size, size))
+    hidden = squash(precise.linear(first_token(tokens), dense, size, size))
     return [precise.linear(hidden, out, size, labels), *precise.outputs]
 
 
