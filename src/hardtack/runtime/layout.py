@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from hardtack.spec.words import Pooling, Similarity, Task
+from hardtack.spec.words import Pooling, Similarity, Task, WeightsKind
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -95,9 +95,10 @@ class Layout:
         directory: where it lies.
         task: what it is loaded for.
         family: the name of a module in :mod:`hardtack.runtime.families`: bert, distilbert, roberta, mpnet,
-            t5, llama, static.
+            t5, llama, static; where a graph or torch serves, the config's ``model_type`` if no family draws it.
         config: ``config.json``, as it is.
-        weights: safetensors files of the transformer (several where it is sharded), relative to ``directory``.
+        weights: files of the transformer (several where it is sharded), relative to ``directory``; of a graph that
+            the repository ships, the graph first.
         tokenizing: how texts become ids.
         pooling: for embedders with a transformer; None for rerankers, classifiers and static models.
         dense: Dense modules after pooling, in order.
@@ -109,6 +110,7 @@ class Layout:
         activation: what the model's own files say about the logits of a reranker: ``sigmoid``, ``identity`` or
             None where they say nothing (sentence-transformers then takes sigmoid for one label, identity for more).
         include_prompt: whether the tokens of a prompt are pooled with those of the text.
+        stored: what kind of files ``weights`` are.
         template: how a reranker puts a pair into one text, with ``{query}`` and ``{passage}``; None: as a pair.
     """
 
@@ -127,4 +129,5 @@ class Layout:
     labels: tuple[str, ...] = ()
     activation: str | None = None
     include_prompt: bool = True
+    stored: WeightsKind = WeightsKind.SAFETENSORS
     template: str | None = None

@@ -88,6 +88,23 @@ def read_modules(directory: Path) -> SentenceModules | None:
     return _understand(file, kinds, folders)
 
 
+def first_folder(directory: Path) -> str:
+    """Where ``modules.json`` has the transformer, whatever else it names; the directory itself where there is none.
+
+    Raises:
+        UnsupportedModel: the first module has no folder, or one outside the model's.
+        Mismatch: the file is not JSON.
+    """
+    file = directory / MODULES
+    match read_value(file):
+        case None:
+            return "."
+        case [{"path": str(path)}, *_]:
+            return _inside(file, 0, path)
+        case other:
+            raise unsupported(file, "[0].path", "a folder of the model", repr(other)[:100])
+
+
 def _kind(file: Path, index: int, class_path: str) -> str:
     """The class's own name; its module has moved between releases, its name has not."""
     package, _, name = class_path.rpartition(".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hardtack.errors import UnsupportedModel
+from hardtack.errors import NotDrawn
 from hardtack.runtime.layout import Layout
 
 
@@ -57,8 +57,8 @@ def _value(layout: Layout, key: str, default: Any) -> Any:
     return default if value is None else value
 
 
-def _wrong(layout: Layout, key: str, expected: str, value: Any) -> UnsupportedModel:
-    return UnsupportedModel(
+def _wrong(layout: Layout, key: str, expected: str, value: Any) -> NotDrawn:
+    return NotDrawn(
         "The model's config asks for something that is not drawn here.",
         where=where(layout, key),
         expected=expected,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hardtack.errors import UnsupportedModel
+from hardtack.errors import NotDrawn, UnsupportedModel
 from hardtack.runtime.engines.openvino_import import import_openvino
 from hardtack.runtime.weights import Tensors
 
@@ -206,7 +206,7 @@ def activation(name: str, where: str) -> Callable[[Node], Node]:
         UnsupportedModel: a name that is not in :data:`ACTIVATIONS`.
     """
     if name not in ACTIVATIONS:
-        raise UnsupportedModel(
+        raise NotDrawn(
             "An activation function is not known.", where=where, expected=", ".join(sorted(ACTIVATIONS)), found=name
         )
     return ACTIVATIONS[name]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hardtack.errors import UnsupportedModel
+from hardtack.errors import NotDrawn
 from hardtack.runtime.families.config import where, whole
 from hardtack.runtime.families.pieces import Node, ints, numbers, op
 from hardtack.runtime.layout import Layout
@@ -93,8 +93,8 @@ _SCALINGS: Mapping[str, Callable[[Floats, Mapping[str, Any]], Floats]] = {
 }
 
 
-def _unknown(layout: Layout, key: str, expected: str, found: str) -> UnsupportedModel:
-    return UnsupportedModel(
+def _unknown(layout: Layout, key: str, expected: str, found: str) -> NotDrawn:
+    return NotDrawn(
         "The model's config asks for something that is not drawn here.",
-        where=where(layout, key), expected=expected, found=found, mend="pip install 'hardtack[torch]'",
+        where=where(layout, key), expected=expected, found=found,
     )  # fmt: skip
