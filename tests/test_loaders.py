@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hardtack import finding, loaders
+from hardtack import loaders
 from hardtack.errors import (
     LockError,
     Mismatch,
@@ -22,6 +22,7 @@ from hardtack.errors import (
     Unverified,
     WrongSpace,
 )
+from hardtack.finding import is_path
 from hardtack.loaders import get_model_manager, load_classifier, load_embedder, load_reranker, make_manager
 from hardtack.places import store_of
 from hardtack.runtime import load as load_module
@@ -37,7 +38,6 @@ from tests.runtime.fakes import COMMIT, lay_out_model, lock_of, open_fake
 def _fake_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(load_module, "_open_engine", open_fake)
     # no /models of this machine, no lock above, nothing of the environment
-    monkeypatch.setattr(finding, "DEFAULT_PANTRY", tmp_path / "models")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
 
@@ -117,9 +117,7 @@ def test_a_pantrys_folder_by_its_path_is_held_to_the_pantrys_lock(tmp_path: Path
     # as in a process that knows of no pantry: the lock above the folder is found all the same
     environ = {"EMBED_MODEL_PATH": where} if by == "environment" else {}
     settings = replace(settings_of(tmp_path, environ), pantry=tmp_path / "none")
-    settings = replace(settings, pantry=finding.DEFAULT_PANTRY / "elsewhere")
-    finding_pantry = replace(settings, pantry=finding.DEFAULT_PANTRY)
-    embedder = load_embedder(where if by == "argument" else None, settings=finding_pantry)
+    embedder = load_embedder(where if by == "argument" else None, settings=settings)
     assert (embedder.key, embedder.identity.verified, embedder.commit) == ("emb", "full", COMMIT)
 
 
@@ -275,9 +273,9 @@ def test_files_and_notes_are_not_loaded(tmp_path: Path) -> None:
 
 def test_what_a_path_is() -> None:
     for path in ("/models/emb", "./emb", "../emb", "~/emb", ".", Path("emb")):
-        assert finding.is_path(path)
+        assert is_path(path)
     for name in ("emb", "org/name", "all-MiniLM-L6-v2"):
-        assert not finding.is_path(name)
+        assert not is_path(name)
 
 
 def test_a_key_is_a_key_even_where_a_folder_bears_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,6 @@ Fetch = Callable[[LockedModel, Path], Path]
 PinnedLock = Callable[[Pin, Task, Settings], Path]
 """The file of a lock for a model that only the environment names; see :func:`hardtack.pinning.pinned_lock`."""
 
-DEFAULT_PANTRY = Path("/models")
-
 
 @dataclass(frozen=True)
 class Found:
@@ -104,7 +102,7 @@ def check_pantry(settings: Settings) -> Lock | None:
         LockError: ``HARDTACK_PANTRY`` names a directory that is no pantry, or ``HARDTACK_EXPECT`` wants one.
         Mismatch: the pantry is not the expected one.
     """
-    if not is_pantry(settings.pantry) and (settings.pantry != DEFAULT_PANTRY or settings.expect):
+    if not is_pantry(settings.pantry) and (settings.pantry_named or settings.expect):
         raise LockError(
             "there is no pantry where one was named", where=str(settings.pantry), expected=f"{LOCK_NAME} in it",
             found="no such file" if settings.pantry.is_dir() else "no such directory",

@@ -84,7 +84,7 @@ def load_model(
         directory: the model's own files, under their repository's names.
         task: what it is wanted for.
         locked: what the lock says of it; None where no lock names it.
-        source: ``path``, ``pantry``, ``store``, ``legacy``, ``local`` or ``hub``; it decides the mend of a mismatch, too.
+        source: ``path``, ``pantry``, ``store``, ``legacy``, ``local`` or ``hub``; decides the mend of a mismatch too.
         options: how to load.
         open_engine: instead of the engines there are.
 
