@@ -114,7 +114,7 @@ def make_llama(
     """Llama, of sarashina's shape; ``model_type="llama_bidirec"`` for a reranker of NVIDIA's, without its code."""
     tokenizer = _tokenizer(("<unk>", "<s>", "</s>"), "<s> $A", "<s> $A <s> $B")
     kind = "Model" if task is Task.EMBED else "ForSequenceClassification"
-    config = {
+    values: dict[str, Any] = {
         "model_type": "llama",
         "architectures": [f"Llama{kind}"],
         "hidden_size": 16,
@@ -134,7 +134,8 @@ def make_llama(
         "pad_token_id": 2,
         "id2label": {str(n): label for n, label in enumerate(labels)},
         "label2id": {label: n for n, label in enumerate(labels)},
-    } | config
+    }
+    config = values | config
     if config["model_type"] == "llama_bidirec":
         module = "llama_bidirectional_model.LlamaBidirectional"
         auto_map = {"AutoConfig": f"{module}Config", "AutoModelForSequenceClassification": f"{module}{kind}"}

@@ -128,6 +128,4 @@ def _open_torch(layout: Layout, locked: LockedModel | None, wish: Wish, why: str
         from hardtack.runtime.remote_code import Carried
 
         code = Carried(locked.files, tuple((each, wish.code[each.repo]) for each in locked.code))
-    return open_engine(
-        layout, code=code, precision=wish.precision, threads=wish.threads, device=wish.device, why=why
-    )
+    return open_engine(layout, code=code, precision=wish.precision, threads=wish.threads, device=wish.device, why=why)

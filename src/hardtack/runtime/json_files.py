@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hardtack.errors import DiskError, Mismatch, NotDrawn, UnsupportedModel
+from hardtack.errors import DiskError, Mismatch, NotDrawn
 
 T = TypeVar("T")
 

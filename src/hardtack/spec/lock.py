@@ -67,7 +67,7 @@ class LockedCode:
     @property
     def folder(self) -> str:
         """Where a pantry has it, relative to the model's folder."""
-        return "hardtack/code/" + self.repo.replace("/", "--")
+        return f"hardtack/code/{self.repo.replace('/', '--')}/{self.commit}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,4 @@ def task_class(layout: Layout) -> str:
     """The class of transformers that a task takes."""
     if layout.task is Task.EMBED:
         return "AutoModelForTextEncoding" if layout.config.get("is_encoder_decoder") else "AutoModel"
-    return (
-        "AutoModelForSeq2SeqLM" if layout.config.get("is_encoder_decoder") else "AutoModelForSequenceClassification"
-    )
+    return "AutoModelForSeq2SeqLM" if layout.config.get("is_encoder_decoder") else "AutoModelForSequenceClassification"

@@ -93,8 +93,8 @@ def _load_modules(layout: Layout, place: Path, trusted: bool) -> list[Any]:
             kind = import_module_class(row["type"], str(place), trust_remote_code=trusted, local_files_only=True)
             made.append(kind.load(str(place), subfolder=row["path"], local_files_only=True))
     else:
-        size = layout.config.get("hidden_size") or layout.config.get("d_model") or layout.config.get("dim")
-        made.append(Pooling(int(size), str(layout.pooling or "mean")))
+        sizes = (layout.config.get(key) for key in ("hidden_size", "d_model", "dim"))
+        made.append(Pooling(next(size for size in sizes if size), str(layout.pooling or "mean")))
     for module in made:
         if isinstance(module, Pooling) and layout.pooling is not None:
             module.pooling_mode = str(layout.pooling)

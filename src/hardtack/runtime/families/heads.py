@@ -18,7 +18,7 @@ from hardtack.spec.words import Pooling
 def embedding(layout: Layout, weights: Weights, tokens: Node, inputs: list[Node]) -> list[Node]:
     """Token vectors ``(B, T, H)`` → the outputs of an embedder's graph, its vectors ``(B, dim)`` first.
 
-    ``inputs`` are the graph's, ids and mask first; where the tokens of a prompt do not count, ``pooling_mask`` is added.
+    ``inputs`` are the graph's, ids and mask first; where a prompt's tokens do not count, ``pooling_mask`` is added.
     """
     if layout.pooling is None:
         raise ValueError("an embedder with a transformer has a pooling")
@@ -84,10 +84,8 @@ def pool(
     if pooling is Pooling.MAX:
         away = op.equal(op.unsqueeze(mask, ints(2)), numbers(0.0))
         return op.reduce_max(op.select(away, numbers(float("-inf")), tokens), ints(1), False)
-    if pooling is Pooling.WEIGHTED_MEAN:
-        weight = _share(op.multiply(_place(text), mask))
-    else:
-        weight = _WEIGHTS[pooling](mask)
+    by_place = pooling is Pooling.WEIGHTED_MEAN
+    weight = _share(op.multiply(_place(text), mask)) if by_place else _WEIGHTS[pooling](mask)
     return op.reduce_sum(op.multiply(tokens, op.unsqueeze(weight, ints(2))), ints(1), False)
 
 

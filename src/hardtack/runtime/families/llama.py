@@ -12,7 +12,6 @@ from typing import Any
 from hardtack.runtime.families import heads
 from hardtack.runtime.families.config import flag, number, refuse_unless, text, where, whole
 from hardtack.runtime.families.pieces import (
-    MASKED,
     Constants,
     Node,
     activation,
@@ -25,7 +24,6 @@ from hardtack.runtime.families.pieces import (
     mask_bias,
     merge_heads,
     not_ahead,
-    numbers,
     op,
     ov,
     places,

@@ -65,7 +65,7 @@ def _parameters(layout: Layout) -> tuple[str, Mapping[str, Any]]:
     return "rope_parameters", {}
 
 
-def _as_trained(frequencies: Floats, said: Mapping[str, Any]) -> Floats:
+def _as_trained(frequencies: Floats, _: Mapping[str, Any]) -> Floats:
     """No scaling. ``dynamic`` scales only beyond the trained length, to which texts are cut here."""
     return frequencies
 
