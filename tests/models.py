@@ -136,6 +136,7 @@ def make_llama(
         "label2id": {label: n for n, label in enumerate(labels)},
     }
     config = values | config
+    size: int = config["hidden_size"]
     if config["model_type"] == "llama_bidirec":
         module = "llama_bidirectional_model.LlamaBidirectional"
         auto_map = {"AutoConfig": f"{module}Config", "AutoModelForSequenceClassification": f"{module}{kind}"}
@@ -144,16 +145,16 @@ def make_llama(
         prefix = "" if task is Task.EMBED else "model."
     shapes = {prefix + name: shape for name, shape in _llama_shapes(config).items()}
     if task is not Task.EMBED:
-        shapes["score.weight"] = (len(labels), config["hidden_size"])
+        shapes["score.weight"] = (len(labels), size)
     side = "left" if pad_left else "right"
     tokenizer_config = {"model_max_length": 512, "pad_token": "</s>", "eos_token": "</s>", "padding_side": side}
     _write(directory, config, random_weights(shapes, seed), dtype, tokenizer, tokenizer_config)
     if task is Task.EMBED:
-        write_modules(directory, size=config["hidden_size"], pooling=pooling, normalize=normalize, dtype=dtype)
+        write_modules(directory, size=size, pooling=pooling, normalize=normalize, dtype=dtype)
         old = {f"pooling_mode_{name}": False for name in ("cls_token", "mean_tokens", "max_tokens", "lasttoken")}
         mode = {"lasttoken": "lasttoken", "cls": "cls_token"}.get(pooling, f"{pooling}_tokens")
         old |= {f"pooling_mode_{mode}": True, "include_prompt": include_prompt}
-        _write_json(directory / "1_Pooling/config.json", {"word_embedding_dimension": config["hidden_size"], **old})
+        _write_json(directory / "1_Pooling/config.json", {"word_embedding_dimension": size, **old})
     return directory
 
 
