@@ -207,7 +207,8 @@ def models(draw: st.DrawFn) -> LockedModel:
         weights=draw(st.sampled_from(WeightsKind)), path=draw(st.just("") | keys.map("/srv/{}".format)),
         overrides=draw(overrides), labels=tuple(groups), gate=draw(st.dictionaries(words, finite, max_size=2)),
         trust_remote_code=draw(st.booleans()), note=draw(words),
-        code=tuple(draw(st.lists(st.builds(LockedCode, repos, hexes(40), locked_files.map(tuple)), max_size=2))),
+        code=tuple(draw(st.lists(st.builds(LockedCode, repos, hexes(40), locked_files.map(tuple)), max_size=2,
+                                 unique_by=lambda code: code.folder))),
         builds=(LockedBuild(draw(words), Precision.INT8, draw(words), tuple(built)),) if built else (),
     )  # fmt: skip
 

@@ -64,6 +64,11 @@ class LockedCode:
     def __post_init__(self) -> None:
         _sort(self, "files")
 
+    @property
+    def folder(self) -> str:
+        """Where a pantry has it, relative to the model's folder."""
+        return f"hardtack/code/{self.repo.replace('/', '--')}/{self.commit}"
+
 
 @dataclass(frozen=True, slots=True)
 class LockedBuild:
@@ -149,8 +154,9 @@ class LockedModel:
         return f"{self.repo}@{self.commit[:12]}" if self.commit else self.repo
 
     def everything(self) -> tuple[LockedFile, ...]:
-        """All files that lie in its pantry folder: snapshot, what bake added, builds."""
-        return (*self.files, *self.added, *(file for build in self.builds for file in build.files))
+        """All files that lie in its pantry folder: snapshot, what bake added, builds, code of other repositories."""
+        code = (replace(file, path=f"{code.folder}/{file.path}") for code in self.code for file in code.files)
+        return (*self.files, *self.added, *(file for build in self.builds for file in build.files), *code)
 
 
 @dataclass(frozen=True, slots=True)
