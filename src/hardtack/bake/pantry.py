@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hardtack.bake.answers import Answers
 from hardtack.bake.berths import HOME
-from hardtack.bake.laying import lay, write
+from hardtack.bake.laying import free_bytes, lay, need_space, write
 from hardtack.bake.rooted import check_root, put_in_root
 from hardtack.bake.stock import Shape, Stock, take_stock
 from hardtack.errors import DiskError, Misused
@@ -42,11 +42,6 @@ class Baked:
     lock: Lock
     files: int
     bytes: int
-
-
-def free_bytes(path: Path) -> int:
-    """Bytes that may still be written where a path is."""
-    return shutil.disk_usage(path).free
 
 
 def bake(
@@ -84,7 +79,7 @@ def bake(
     if not shape.whole_image:
         _check_destination(destination)
     try:
-        _need_space(destination.parent, sum(model.size for model in lock.models), free)
+        need_space(destination.parent, sum(model.size for model in lock.models), free)
         stock = take_stock(lock, sources, shape, answers or Answers(None))
         if not shape.whole_image:
             pantry = destination
@@ -139,16 +134,6 @@ def _check_destination(destination: Path) -> None:
         expected="a pantry, an empty directory, or nothing", found="a directory with other files"
         if destination.is_dir() else "a file", mend=f"hardtack bake {destination}-pantry",
     )  # fmt: skip
-
-
-def _need_space(folder: Path, size: int, free: Callable[[Path], int]) -> None:
-    while not folder.exists():
-        folder = folder.parent
-    if (there := free(folder)) < size:
-        raise DiskError(
-            "there is not enough space for the pantry", where=str(folder), expected=f"{size} bytes free",
-            found=f"{there} bytes free", mend=f"df -h {folder}",
-        )  # fmt: skip
 
 
 def _settle(rising: Path) -> None:
