@@ -190,10 +190,7 @@ def _config(stock: Stock, base: Base, platform: str, upper: Iterable[Layer]) -> 
     inner["Env"] = [*kept, *(f"{name}={value}" for name, value in ours.items())]
     inner["Labels"] = {**(inner.get("Labels") or {}), **labels(stock)}
     rootfs = config.get("rootfs") or {"type": "layers", "diff_ids": []}
-    history = [
-        {"created": _THEN, "created_by": f"hardtack bake: {each.what}", "comment": "https://pypi.org/project/hardtack"}
-        for each in upper
-    ]
+    history = [{"created": _THEN, "created_by": f"hardtack bake: {each.what}"} for each in upper]
     return {
         "architecture": architecture.partition("/")[0],
         "os": os_name,

@@ -83,5 +83,10 @@ def _bake_image(
 
 def _plain(stock: Stock, image: Image, pushed: tuple[int, int] | None) -> dict[str, object]:
     layers = [{"what": each.what, "digest": each.digest, "size": each.size} for each in image.layers]
-    report = {"image": str(image.out), "digest": image.digest, "pantry_digest": stock.digest, "layers": layers}
-    return report if pushed is None else {**report, "sent": pushed[0], "there": pushed[1]}
+    report: dict[str, object] = {
+        "image": str(image.out),
+        "digest": image.digest,
+        "pantry_digest": stock.digest,
+        "layers": layers,
+    }
+    return report if pushed is None else report | {"sent": pushed[0], "there": pushed[1]}
