@@ -6,6 +6,7 @@ import importlib.util
 import ipaddress
 import os
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ def real_dir() -> Path:
     return _REAL
 
 
+@pytest.fixture(scope="session")
+def minilm(real_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real sentence-transformers/all-MiniLM-L6-v2, every byte as the Hub has it at commit fa97f6e7…."""
+    directory = tmp_path_factory.mktemp("minilm") / "model"
+    done = subprocess.run([str(real_dir / "fetch-minilm"), str(directory)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
 @pytest.fixture(autouse=True)
 def _home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A home and a cache of the test's own, and none of the variables that hardtack reads."""
@@ -66,7 +76,7 @@ def _is_loopback(host: object) -> bool:
 
 @pytest.fixture(autouse=True, scope="session")
 def _loopback_only() -> Any:
-    """Connecting or asking for an address beyond loopback fails the test that does it."""
+    """No name has an address, as where there is no network; connecting beyond loopback fails the test that does it."""
     with pytest.MonkeyPatch.context() as patch:
 
         def guard(name: str) -> None:
@@ -85,7 +95,7 @@ def _loopback_only() -> Any:
 
         def getaddrinfo(host: Any, *rest: Any, **named: Any) -> Any:
             if not _is_loopback(host):
-                raise AssertionError(f"a test asks for an address: {host}")
+                raise socket.gaierror(socket.EAI_NONAME, f"a test asks for the address of {host}")
             return asked(host, *rest, **named)
 
         patch.setattr(socket, "getaddrinfo", getaddrinfo)

@@ -19,7 +19,7 @@ def read(**env: str) -> Any:
 
 def test_an_empty_environment() -> None:
     got = read()
-    assert (got.lock, got.manifest, got.pantry) == (None, None, Path("/models"))
+    assert (got.lock, got.manifest, got.pantry, got.pantry_named) == (None, None, Path("/models"), False)
     assert (got.policy, got.verify, got.engine, got.device, got.threads) == (
         None, Verify.FULL, EngineName.AUTO, "cpu", None,
     )  # fmt: skip
@@ -51,6 +51,7 @@ def test_a_set_but_empty_variable_is_an_unset_one() -> None:
         ({"HARDTACK_LOCK": "/x/hardtack.lock"}, "lock", Path("/x/hardtack.lock")),
         ({"HARDTACK_MANIFEST": "~/m.toml"}, "manifest", Path("/home/me/m.toml")),
         ({"HARDTACK_PANTRY": "$HOME/pantry"}, "pantry", Path("/home/me/pantry")),
+        ({"HARDTACK_PANTRY": "/models"}, "pantry_named", True),
         ({"HARDTACK_POLICY": "strict"}, "policy", Policy.STRICT),
         ({"HARDTACK_POLICY": "ONLINE"}, "policy", Policy.ONLINE),
         ({"HARDTACK_VERIFY": "stat"}, "verify", Verify.STAT),

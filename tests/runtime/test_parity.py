@@ -6,8 +6,6 @@ Needs the [torch] extra and the models under ``HARDTACK_REAL``; :func:`real` say
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,20 +28,8 @@ Floats = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
-def real() -> Path:
-    root = Path(os.environ.get("HARDTACK_REAL", Path(__file__).parents[3] / "shared" / "real"))
-    if not root.is_dir():
-        pytest.skip(f"no real models at {root}")
-    return root
-
-
-@pytest.fixture(scope="module")
-def minilm(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("real") / "minilm"
-    done = subprocess.run([str(real / "fetch-minilm"), str(directory)], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"MiniLM cannot be had: {done.stderr.strip()[-200:]}")
-    return directory
+def real(real_dir: Path) -> Path:
+    return real_dir
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +20,6 @@ from tests.runtime.running import encode, engine_for, feed, label_feed, rows_of
 pytestmark = pytest.mark.real
 
 REAL = Path(os.environ.get("HARDTACK_REAL") or Path(__file__).parents[3] / "shared/real")
-
-
-@pytest.fixture(scope="session")
-def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real all-MiniLM-L6-v2."""
-    where = tmp_path_factory.mktemp("minilm") / "model"
-    subprocess.run([str(REAL / "fetch-minilm"), str(where)], check=True, capture_output=True)
-    return where
 
 
 TEXTS = ["The cat sits on the mat.", "A quick brown fox jumps over the lazy dog near the river bank.", "Hello"]

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spec_mutations import NASTY, mutated
 
 from hardtack.errors import DiskError, LockError
 from hardtack.spec.digest import tree_digest
@@ -20,6 +19,7 @@ from hardtack.spec.lock import LabelGroup, Lock, LockedBuild, LockedCode, Locked
 from hardtack.spec.lock_text import parse_lock, read_lock, render_lock, write_atomically, write_lock
 from hardtack.spec.names import UnsafeName, distinct_paths, is_key, safe_path
 from hardtack.spec.words import EngineName, Pooling, Precision, Similarity, Task, WeightsKind
+from tests.spec.spec_mutations import NASTY, mutated
 
 GOLDEN = Path(__file__).parent / "golden"
 BROKEN = sorted((GOLDEN / "broken").glob("*.lock"))

@@ -7,12 +7,20 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spec_mutations import mutated
 
-from hardtack.errors import DiskError, ManifestError
+from hardtack.errors import DiskError, ManifestError, Refused
 from hardtack.spec.lock import LabelGroup, Lock, LockedModel, Overrides
-from hardtack.spec.manifest import Manifest, WantedModel, carried_over, is_stale, parse_manifest, read_manifest
+from hardtack.spec.manifest import (
+    Manifest,
+    WantedModel,
+    carried_over,
+    is_stale,
+    parse_manifest,
+    read_manifest,
+    refuse_licenses,
+)
 from hardtack.spec.words import EngineName, Pooling, Precision, Similarity, Task, WeightsKind
+from tests.spec.spec_mutations import mutated
 
 GOLDEN = Path(__file__).parent / "golden/manifest"
 BROKEN = sorted((GOLDEN / "broken").glob("*.toml"))
@@ -234,6 +242,34 @@ def test_what_decides_no_bytes_is_carried_over() -> None:
     want = replace(BASE, labels=(group,), gate={"rank": 0.5}, note="new", license="other")
     got = carried_over(Lock("sha256:m", (locked, gone)), Manifest((want, replace(BASE, key="more"))))
     assert got == Lock("sha256:m", (replace(locked, labels=(group,), gate={"rank": 0.5}, note="new"), gone))
+
+
+# ── licences ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_policy_refuses_the_licences_it_does_not_name() -> None:
+    mit = LockedModel("a", Task.EMBED, "org/a", license="mit")
+    silent = LockedModel("b", Task.FILES, "org/b")
+    service = LockedModel("c", Task.EXTERNAL)
+    refuse_licenses(Lock("", (mit, silent, service)), Manifest(()))
+    refuse_licenses(Lock("", (mit, service)), Manifest((), ("apache-2.0", "mit")))
+    with pytest.raises(Refused) as caught:
+        refuse_licenses(Lock("", (mit, silent)), Manifest((), ("apache-2.0", "mit"), "m.toml"))
+    assert caught.value.fields() == {
+        "kind": "Refused", "what": "the policy does not allow this model's licence", "where": "m.toml: [models.b]",
+        "expected": "apache-2.0, mit", "found": "no licence said", "mend": "hardtack remove b",
+    }  # fmt: skip
+
+
+def test_get() -> None:
+    manifest = Manifest((BASE, replace(BASE, key="n")))
+    assert manifest.get("m") is BASE
+    with pytest.raises(ManifestError) as caught:
+        manifest.get("x")
+    assert (caught.value.expected, caught.value.found, caught.value.mend) == ("m, n", "x", "hardtack list")
+    with pytest.raises(ManifestError) as empty:
+        Manifest(()).get("x")
+    assert empty.value.expected == "a model"
 
 
 # ── any text ─────────────────────────────────────────────────────────────────────────────────────────────────────────

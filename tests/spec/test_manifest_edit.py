@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from hardtack.errors import ManifestError
 from hardtack.spec.manifest import parse_manifest
-from hardtack.spec.manifest_edit import NEW_MANIFEST, add_model, guess_task, remove_model
-from hardtack.spec.words import Task
+from hardtack.spec.manifest_edit import NEW_MANIFEST, add_model, remove_model
 
 VALUES: dict[str, object] = {"task": "embed", "repo": "org/new"}
 ADDED = '[models.new]\ntask = "embed"\nrepo = "org/new"\n'
@@ -189,28 +188,3 @@ def test_what_is_added_and_removed_again_leaves_no_trace(
     for key in reversed(keys):
         after = remove_model(after, key)
     assert after == text
-
-
-@pytest.mark.parametrize(
-    ("name", "pipeline", "tags", "library", "task"),
-    [
-        ("sentence-transformers/all-MiniLM-L6-v2", "sentence-similarity", (), "sentence-transformers", Task.EMBED),
-        ("BAAI/bge-reranker-base", "text-classification", (), "", Task.RERANK),
-        ("cross-encoder/ms-marco-MiniLM-L6-v2", "text-ranking", (), "sentence-transformers", Task.RERANK),
-        ("org/x", "text-ranking", (), "", Task.RERANK),
-        ("google/flan-t5-small", "text2text-generation", (), "transformers", Task.CLASSIFY),
-        ("google/flan-t5-small", "", (), "", Task.CLASSIFY),
-        ("org/sentiment", "text-classification", (), "transformers", Task.CLASSIFY),
-        ("sentence-transformers/sentence-t5-base", "sentence-similarity", (), "sentence-transformers", Task.EMBED),
-        ("sentence-transformers/gtr-t5-base", "", (), "", Task.EMBED),
-        ("minishlab/potion-base-8M", "", (), "model2vec", Task.EMBED),
-        ("thenlper/gte-small", "feature-extraction", (), "", Task.EMBED),
-        ("org/x", "", ("sentence-transformers",), "", Task.EMBED),
-        ("all-mpnet-base-v2", "", (), "", Task.EMBED),
-        ("intfloat/E5-small-v2", "", (), "", Task.EMBED),
-        ("org/model", "", ("pytorch",), "transformers", None),
-        ("org/llama", "text-generation", (), "transformers", None),
-    ],
-)
-def test_guesses(name: str, pipeline: str, tags: tuple[str, ...], library: str, task: Task | None) -> None:
-    assert guess_task(name, pipeline, tags, library) is task

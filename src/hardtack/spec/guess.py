@@ -27,9 +27,11 @@ def guess_task(name: str, tags: Collection[str], config: Mapping[str, Any] | Non
         return Task.EMBED
     if _CLASSIFY & set(tags):
         return Task.CLASSIFY
-    architecture = "".join((config or {}).get("architectures") or ())
+    said = config or {}
+    names, labels = said.get("architectures"), said.get("id2label")
+    architecture = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
     if architecture.endswith("ForConditionalGeneration"):
         return Task.CLASSIFY
     if architecture.endswith("ForSequenceClassification"):
-        return Task.CLASSIFY if len((config or {}).get("id2label") or ()) > 1 else Task.RERANK
+        return Task.CLASSIFY if isinstance(labels, Mapping) and len(labels) > 1 else Task.RERANK
     return Task.EMBED if architecture.endswith("Model") else None
