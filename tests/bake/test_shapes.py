@@ -102,7 +102,7 @@ def test_a_cache_is_found_by_name_without_links_and_is_a_pantry(
     assert absent is huggingface_hub.file_download._CACHED_NO_EXIST
     info = huggingface_hub.scan_cache_dir(voyage.pantry)
     assert {repo.repo_id for repo in info.repos} == {"tiny/bert", "tiny/ranker", "tiny/t5"}
-    code = "from hardtack import load_embedder as load; print(load('emb').directory, load('static').directory)"
+    code = "from hardtack import load_embedder as e; print(*(e(key).identity.directory for key in ('emb', 'static')))"
     said = ask(voyage, code, HARDTACK_PANTRY=str(voyage.pantry))
     assert said == f"{folder} {voyage.pantry / 'static'}"
     (voyage.pantry / "models--tiny--bert/refs/main").unlink()
@@ -139,7 +139,8 @@ def test_paths_elsewhere_are_laid_below_the_root_beside_what_is_there(voyage: Vo
     assert (root / "models/rerank/config.json").is_file()
     assert (root / "app/main.py").read_text() == "print()"
     assert check_pantry(root).good
-    said = ask(voyage, "from hardtack import load_embedder as l; print(l('emb').directory)", HARDTACK_PANTRY=str(root))
+    code = "from hardtack import load_embedder; print(load_embedder('emb').identity.directory)"
+    said = ask(voyage, code, HARDTACK_PANTRY=str(root))
     assert said == str(root / "app/models/sarashina")
     assert [path.name for path in root.iterdir() if path.name.startswith(".")] == []
     lay_out(root, {"models/rerank/backdoor.py": "import os"})
@@ -158,7 +159,8 @@ def test_what_others_put_into_a_root_is_never_replaced(voyage: Voyage) -> None:
 def test_a_move_that_fails_is_undone(voyage: Voyage, monkeypatch: pytest.MonkeyPatch) -> None:
     root = voyage.root / "image"
     before = pulled(voyage, bert="/app/emb").project.bake(root, ROOT)
-    real, failed = Path.rename, []
+    real = Path.rename
+    failed: list[Path] = []
 
     def rename(self: Path, target: Path) -> Path:
         if target == root / "models/rerank" and not failed:
