@@ -39,7 +39,7 @@ def voyage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Voyage]:
 @pytest.fixture(scope="module")
 def stock(voyage: Voyage) -> Stock:
     lock = voyage.project.current()
-    return take_stock(lock, voyage.project.sources(lock), Shape(whole_image=True), Answers(None))
+    return take_stock(lock, voyage.project.origins(lock), Shape(whole_image=True), Answers(None))
 
 
 def blob(image: Image, digest: str) -> bytes:

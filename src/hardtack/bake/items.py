@@ -25,20 +25,27 @@ class Item:
     """A file of a model.
 
     Attributes:
-        file: its line in the pantry's lock; the path is relative to the model's folder.
+        file: its line in the lock.
         root: what ``file.path`` is relative to where its bytes lie; None where they are at hand.
         data: the bytes, where there is no ``root``.
+        beneath: the folder of the pantry's model folder that ``file.path`` is relative to there; empty for itself.
     """
 
     file: LockedFile
     root: Path | None = None
     data: bytes = b""
+    beneath: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where it will lie, relative to the model's folder."""
+        return f"{self.beneath}/{self.file.path}" if self.beneath else self.file.path
 
     @classmethod
     def made(cls, path: str, data: bytes) -> Item:
         """A file that was made here."""
         hashes = hash_bytes(data)
-        return cls(LockedFile(path, hashes.size, hashes.sha256), None, data)
+        return cls(LockedFile(path, hashes.size, hashes.sha256), data=data)
 
     def look(self, model: LockedModel, *, hashes: bool = False) -> None:
         """Compare kind and size, or all of it, before anything is done with it.

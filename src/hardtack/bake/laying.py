@@ -57,7 +57,7 @@ def lay(item: Item, model: LockedModel, folder: Path, *, link: bool) -> None:
     Raises:
         Mismatch: it is not what the lock says.
     """
-    target = folder / item.file.path
+    target = folder / item.path
     item.look(model)
     if item.root is None:
         write(target, item.chunks(model))

@@ -155,9 +155,7 @@ def _write_model(
     blobs: BlobStore, stock: Stock, each: Aboard, progress: Callable[[str, int], None] | None
 ) -> Layer:  # fmt: skip
     home = _below(stock.home, each.model.folder)
-    entries = [
-        Entry(f"{home}/{item.file.path}", item.file.size, partial(item.chunks, each.model)) for item in each.items
-    ]
+    entries = [Entry(f"{home}/{item.path}", item.file.size, partial(item.chunks, each.model)) for item in each.items]
     for item in each.items:
         item.look(each.model)
     digest, size = blobs.add(layer(entries))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from hardtack.bake.answers import Answers
 from hardtack.bake.berths import HOME
 from hardtack.bake.laying import free_bytes, lay, need_space, write
 from hardtack.bake.rooted import check_root, put_in_root
-from hardtack.bake.stock import Shape, Stock, take_stock
+from hardtack.bake.stock import Origins, Shape, Stock, take_stock
 from hardtack.errors import DiskError, Misused
 from hardtack.places import is_pantry
 from hardtack.spec.lock import LOCK_NAME, Lock
@@ -46,7 +46,7 @@ class Baked:
 
 def bake(
     lock: Lock,
-    sources: Mapping[str, Path],
+    origins: Origins,
     destination: Path,
     *,
     shape: Shape | None = None,
@@ -59,7 +59,7 @@ def bake(
 
     Args:
         lock: what to bake.
-        sources: key → the directory where the model's files lie.
+        origins: where the bytes lie now.
         destination: the pantry; an older pantry there is replaced, anything else is left alone. With
             ``shape.whole_image`` it is the root of an image instead, in which the pantry is laid beside whatever else
             is there.
@@ -70,6 +70,7 @@ def bake(
         free: bytes free where a path is.
 
     Raises:
+        UnsupportedModel: a model needs code that may not run, or no engine here runs it.
         Misused: ``destination`` is something other than a pantry, or an empty or absent directory.
         Mismatch: a file is not what the lock says; nothing is left behind.
         NotProven: a model answers otherwise than its kept golden answers say.
@@ -79,8 +80,8 @@ def bake(
     if not shape.whole_image:
         _check_destination(destination)
     try:
-        need_space(destination.parent, sum(model.size for model in lock.models), free)
-        stock = take_stock(lock, sources, shape, answers or Answers(None))
+        need_space(destination.parent, sum(file.size for model in lock.models for file in model.everything()), free)
+        stock = take_stock(lock, origins, shape, answers or Answers(None))
         if not shape.whole_image:
             pantry = destination
         else:

@@ -7,9 +7,9 @@ an image are the same stock, laid down by two hands: :mod:`hardtack.bake.pantry`
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from hardtack.bake.answers import Answers
 from hardtack.bake.berths import as_cache, berthed
 from hardtack.bake.items import Item
 from hardtack.bake.slim import slimmed
-from hardtack.errors import Mismatch, Misused
+from hardtack.errors import Mismatch
 from hardtack.runtime import golden
 from hardtack.runtime.load import Options, load_model
 from hardtack.spec.hub_cache import cache_files
@@ -47,6 +47,21 @@ class Shape:
     slim: bool = False
     arrangement: Arrangement = Arrangement.PANTRY
     whole_image: bool = False
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where the bytes lie before they are baked, and whose code may run for its golden answers.
+
+    Attributes:
+        files: key → the directory of the model's files.
+        code: repository → the directory of its code, for code that other repositories' models reach.
+        allow_code: keys of models whose own code may run.
+    """
+
+    files: Mapping[str, Path]
+    code: Mapping[str, Path] = field(default_factory=dict)
+    allow_code: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -92,43 +107,41 @@ class Stock:
         return len(self.text) + sum(map(len, self.beside.values())) + sizes
 
 
-def take_stock(lock: Lock, sources: Mapping[str, Path], shape: Shape, answers: Answers) -> Stock:
+def take_stock(lock: Lock, origins: Origins, shape: Shape, answers: Answers) -> Stock:
     """Decide what a pantry of this lock holds.
 
     Args:
         lock: what to bake.
-        sources: key → the directory where the model's files lie.
+        origins: where the bytes lie now.
         shape: how it is to be.
         answers: the project's golden answers; those of these models are in it afterwards.
 
     Raises:
-        Misused: a model needs what a pantry cannot carry, or two would lie in one folder.
+        UnsupportedModel: a model needs code that may not run, or no engine here runs it.
+        Misused: two models would lie in one folder.
         Mismatch: a file is not what the lock says.
         NotProven: a model answers otherwise than its kept golden answers say.
     """
     lock, home = berthed(lock, whole_image=shape.whole_image)
     if shape.arrangement is Arrangement.HUB:
         lock = as_cache(lock)
-    aboard = tuple(_take(model, sources[model.key], shape, answers) for model in lock.models if model.task.pulls)
+    aboard = tuple(_take(model, origins, shape, answers) for model in lock.models if model.task.pulls)
     taken = {each.model.key: each.model for each in aboard}
     stocked = replace(lock, models=tuple(taken.get(model.key, model) for model in lock.models))
     return Stock(stocked, render_lock(stocked).encode(), home, aboard, cache_files(stocked))
 
 
-def _take(model: LockedModel, source: Path, shape: Shape, answers: Answers) -> Aboard:
-    for code in model.code:
-        raise Misused(
-            "this model reaches code in another repository, which `bake` does not carry yet", where=model.key,
-            expected="a model whose code lies beside its weights", found=code.repo, mend=f"hardtack remove {model.key}",
-        )  # fmt: skip
+def _take(model: LockedModel, origins: Origins, shape: Shape, answers: Answers) -> Aboard:
+    source = origins.files[model.key]
     for file in model.files:
         Item(file, source).look(model)
     kept = slimmed(model, source) if shape.slim else model
     items = [Item(file, source) for file in kept.files]
+    items += [Item(f, origins.code[code.repo], beneath=code.folder) for code in kept.code for f in code.files]
     if not kept.task.loads:
         return Aboard(kept, tuple(items))
     # in fp32 whatever the model will be executed in: the reference is what precision is held against
-    plain = Options(precision=Precision.FP32)
+    plain = Options(precision=Precision.FP32, allow_code=model.key in origins.allow_code)
     with _staged(items) as folder:
         try:
             with closing(load_model(folder, kept.task, locked=kept, source="store", options=plain)) as loaded:
@@ -147,7 +160,7 @@ def _staged(items: list[Item]) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hardtack-stock-") as folder:
         for item in items:
             assert item.root is not None
-            link = Path(folder) / item.file.path
+            link = Path(folder) / item.path
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to((item.root / item.file.path).absolute())
         yield Path(folder)
