@@ -36,8 +36,8 @@ def make_coded(directory: Path, repo: str = "", *, code: str = CODE) -> Path:
     module = f"{repo}--modeling_odd" if repo else "modeling_odd"
     config = json.loads((directory / "config.json").read_text())
     config["auto_map"] = {
-        "AutoConfig": f"{prefix}modeling_odd.OddConfig",
-        "AutoModel": f"{prefix}modeling_odd.OddModel",
+        "AutoConfig": f"{module}.OddConfig",
+        "AutoModel": f"{module}.OddModel",
     }
     (directory / "config.json").write_text(json.dumps(config))
     if not repo:

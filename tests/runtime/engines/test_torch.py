@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
 ENCODERS = [make_bert, make_distilbert, make_roberta, make_mpnet]
-ELECTRA = {"model_type": "electra", "architectures": ["ElectraModel"], "embedding_size": 16}
+ELECTRA: dict[str, Any] = {"model_type": "electra", "architectures": ["ElectraModel"], "embedding_size": 16}
 """BERT's weights under another name: an architecture that transformers knows and no family draws."""
 
 
