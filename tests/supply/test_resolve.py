@@ -120,12 +120,6 @@ def test_modules_that_are_none(tmp_path: Path, store: Store, text: str) -> None:
         resolve(WANTED, Hub(fixture.url), store)
 
 
-def test_a_licence_that_is_not_expected(hub: Hub, store: Store) -> None:
-    resolve(replace(WANTED, license="Apache-2.0"), hub, store)
-    with pytest.raises(Refused, match="licence"):
-        resolve(replace(WANTED, license="mit"), hub, store)
-
-
 def test_a_full_disk_is_said_before_the_first_file(hub: Hub, store: Store, fixture_hub: FixtureHub) -> None:
     with pytest.raises(DiskError, match="free space"):
         resolve(WANTED, hub, store, free=lambda _: 10)
