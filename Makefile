@@ -19,8 +19,8 @@ demo: $(BASE)    ## the whole way with the starter models, in a minute, with no 
 test: $(DEV)     ## every test that needs neither torch nor the real models
 	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real"
 
-test-all: $(DEV) $(TORCH)  ## all of them: torch, and the real models under HARDTACK_REAL
-	.venv/bin/python -m pytest -q -n 2 -m "not torch"
+test-all: test $(TORCH)  ## those, and the ones with torch and with the real models under HARDTACK_REAL
+	.venv/bin/python -m pytest -q -m "real and not torch"
 	.venv-torch/bin/python -m pytest -q -m "torch"
 
 lint: $(DEV)     ## ruff, mypy, and the generated parts of the docs

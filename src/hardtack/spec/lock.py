@@ -95,6 +95,7 @@ class LockedModel:
         requested: the manifest's revision; may be empty for a local directory.
         commit: the 40 digits it meant; empty for a local directory.
         license: as the repository says it; empty where it says nothing.
+        gated: whether the Hub gives its files only to those who accepted its terms; a mirror then wants a token, too.
         digest: :func:`~hardtack.spec.digest.tree_digest` of ``files``.
         files: the chosen files of the snapshot.
         added: what ``bake`` laid beside them in a pantry (golden answers); empty in a project's own lock.
@@ -113,6 +114,7 @@ class LockedModel:
     requested: str = ""
     commit: str = ""
     license: str = ""
+    gated: bool = False
     digest: str = ""
     files: tuple[LockedFile, ...] = ()
     added: tuple[LockedFile, ...] = ()

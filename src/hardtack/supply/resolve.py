@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,11 @@ def resolve(
         names = {name for path in choice.files for name in _code_repos(path, desk)} - {listing.repo}
         at = code_at or {}
         code = tuple(_lock_code(repo, at.get(repo, "main"), hub, store, progress, free) for repo in sorted(names))
-    return locked(
+    model = locked(
         wanted, choice, files, source="hub", repo=listing.repo, requested=wanted.revision, commit=listing.commit,
         license_name=listing.license, code=code,
     )  # fmt: skip
+    return replace(model, gated=listing.gated)
 
 
 class _Desk:
