@@ -12,13 +12,13 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from tests import cranfield, references
+from tests.shapes import COSINE, SHAPES, Figures, Shape, made_up, measure
 
 from hardtack.errors import UnsupportedModel
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.load import Options, load_model
 from hardtack.spec.words import Precision, Task
-from tests import cranfield, references
-from tests.shapes import COSINE, SHAPES, Figures, Shape, made_up, measure
 
 REAL = Path(os.environ.get("HARDTACK_REAL") or Path(__file__).parents[2] / "shared" / "real")
 PAGE = Path(__file__).parents[1] / "docs" / "parity.md"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hardtack.spec.words import Precision
-from tests.shapes import COSINE, SHAPES
+from tests.shapes import COSINE, SHAPES, Shape
 
 PAGE = Path(__file__).parents[1] / "docs" / "parity.md"
 
