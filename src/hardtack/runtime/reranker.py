@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from hardtack.errors import Misused, UnsupportedModel
 from hardtack.runtime import arguments
-from hardtack.runtime.batching import Progress, encoder_feed, run_sorted
+from hardtack.runtime.batching import Budget, Progress, encoder_feed, run_sorted
 from hardtack.runtime.loaded import Loaded
-from hardtack.runtime.tokens import Pair, check_texts
+from hardtack.runtime.tokens import Pair, Tokenized, check_texts
 
 ARGUMENTS = arguments.RANK
 PREDICT_ARGUMENTS = arguments.PREDICT
@@ -159,6 +159,19 @@ class Reranker(Loaded):
             scores = softmax(scores)
         return scores[0] if single else scores
 
+    def logits(self, tokenized: Sequence[Tokenized]) -> Floats:
+        """Raw scores of pairs that :attr:`tokens` has been at already: ``(n, labels)``; nothing is cut."""
+        return self._run_tokens(
+            [len(pair) for pair in tokenized],
+            lambda numbers: [tokenized[number] for number in numbers],
+            self._budget,
+            None,
+        )
+
+    def activate(self, logits: Floats) -> Floats:
+        """Scores of raw ones, as the model's own files say: what :meth:`predict` does with no ``activation_fn``."""
+        return self._own_activation()(logits)
+
     def _own_activation(self) -> Activation:
         name = self.layout.activation or ("sigmoid" if self.num_labels == 1 else "identity")
         if name not in _BY_NAME:
@@ -169,13 +182,27 @@ class Reranker(Loaded):
         return _BY_NAME[name]
 
     def _run(self, pairs: Sequence[Pair], batch_size: int | None, progress: Progress | None) -> Floats:
-        return run_sorted(
-            self._engine,
+        return self._run_tokens(
             [len(query) + len(document) for query, document in pairs],
             lambda numbers: self._tokens.pairs([pairs[number] for number in numbers]),
+            replace(self._budget, rows=arguments.rows_of(batch_size, self._budget.rows)),
+            progress,
+        )
+
+    def _run_tokens(
+        self,
+        sizes: Sequence[int],
+        tokenize: Callable[[Sequence[int]], Sequence[Tokenized]],
+        budget: Budget,
+        progress: Progress | None,
+    ) -> Floats:
+        return run_sorted(
+            self._engine,
+            sizes,
+            tokenize,
             encoder_feed(self._engine.info.inputs, self.layout.tokenizing),
             self.num_labels,
-            budget=replace(self._budget, rows=arguments.rows_of(batch_size, self._budget.rows)),
+            budget=budget,
             longest=self.max_seq_length,
             progress=progress,
         )
