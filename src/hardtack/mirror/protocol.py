@@ -10,21 +10,26 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
+from urllib.parse import parse_qs, unquote
 
-from hardtack.mirror import describe, page
+from hardtack.mirror import describe, page, problems
 from hardtack.mirror.content import Content, Repo, Revision
 from hardtack.mirror.messages import Request, Response, Slice, Unsatisfiable, byte_range, is_on
+from hardtack.mirror.paging import paged
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How a mirror answers: only to those who show ``token``, if there is one; lists in pages of ``page_size``."""
+    """How a mirror answers: only to those who show ``token``, if there is one; lists in pages of ``page_size``.
+
+    ``gated_only`` asks for the token only where a repository is gated or private.
+    """
 
     token: str | None = None
+    gated_only: bool = False
     page_size: int = 1000
 
 
@@ -53,17 +58,19 @@ class Route(NamedTuple):
 def answer(content: Content, request: Request, rules: Rules = Rules()) -> Response:
     """The response to a request. HEAD is GET without its body."""
     trusted = rules.token is not None and _shows(request, rules.token)
-    if rules.token is not None and not trusted:
-        return _without_body(request, _unauthorized(request))
+    if rules.token is not None and not trusted and not rules.gated_only:
+        return _without_body(request, problems.unauthorized(request))
     method = "GET" if request.method == "HEAD" else request.method
     matches = [(route, match) for route in ROUTES if (match := route.pattern.fullmatch(request.path))]
     for route, match in matches:
         if route.method == method:
             parts = {name: unquote(part) for name, part in match.groupdict().items() if part is not None}
             return _without_body(request, route.answer(Call(content, request, rules, trusted, parts)))
-    if matches:
-        return _without_body(request, _error(405, "This mirror is read only.", ("Allow", "GET, HEAD")))
-    return _without_body(request, _error(404, "This mirror has no such page."))
+    if matches or method != "GET":
+        posted = matches and all(route.method == "POST" for route, _ in matches)
+        allowed = ("Allow", "POST" if posted else "GET, HEAD")
+        return _without_body(request, problems.problem(405, "This mirror is read only.", allowed))
+    return _without_body(request, problems.problem(404, "This mirror has no such page."))
 
 
 def _shows(request: Request, token: str) -> bool:
@@ -75,36 +82,11 @@ def _without_body(request: Request, response: Response) -> Response:
     return replace(response, body=b"") if request.method == "HEAD" else response
 
 
-# What may go wrong. Codes are from huggingface_hub's `hf_raise_for_status`. Over plain http a client does not guess
-# what a 401 means, so the code is always sent. Nothing of the request is repeated in a header.
-
-
-def _error(status: int, message: str, *headers: tuple[str, str], code: str | None = None) -> Response:
-    named = (("X-Error-Code", code),) if code else ()
-    return Response.json({"error": message}, ("X-Error-Message", message), *named, *headers, status=status)
-
-
-def _unauthorized(request: Request) -> Response:
-    challenge = ("WWW-Authenticate", 'Bearer realm="hardtack mirror"')
-    if request.header("authorization") is None:
-        return _error(401, "This mirror wants a token.", challenge, code="RepoNotFound")
-    return _error(401, "Invalid credentials in Authorization header", challenge)
-
-
-def _repo_not_found(_call: Call) -> Response:
-    return _error(404, "Repository not found", code="RepoNotFound")
-
-
-def _entry_not_found(revision: Revision) -> Response:
-    # The commit lets a client remember that the file is missing: huggingface_hub writes `.no_exist/<commit>/<path>`.
-    return _error(404, "Entry not found", ("X-Repo-Commit", revision.commit), code="EntryNotFound")
-
-
 def _with_repo(inner: Callable[[Call, Repo], Response]) -> Answer:
     def found(call: Call) -> Response:
-        repo = call.content.repos.get(call.parts["repo"])
+        repo = call.content.find(call.parts["repo"])
         if repo is None or (repo.private and not call.trusted):
-            return _repo_not_found(call)
+            return problems.repo_not_found()
         return inner(call, repo)
 
     return found
@@ -114,7 +96,7 @@ def _with_revision(inner: Callable[[Call, Repo, Revision], Response]) -> Answer:
     def found(call: Call, repo: Repo) -> Response:
         revision = repo.find(call.parts.get("revision", "main"))
         if revision is None:
-            return _error(404, "Revision not found", code="RevisionNotFound")
+            return problems.revision_not_found()
         return inner(call, repo, revision)
 
     return _with_repo(found)
@@ -123,34 +105,48 @@ def _with_revision(inner: Callable[[Call, Repo, Revision], Response]) -> Answer:
 @_with_revision
 def _model(call: Call, repo: Repo, revision: Revision) -> Response:
     flag = call.request.flag
-    return Response.json(describe.model(repo, revision, blobs=flag("blobs"), security=flag("securityStatus")))
+    info = describe.model(repo, revision, blobs=flag("blobs"), security=flag("securityStatus"))
+    return Response.json(describe.expanded(info, _expand(call.request)))
+
+
+def _expand(request: Request) -> list[str]:
+    """The fields that are asked for, in both ways of writing a list."""
+    return [*request.values("expand"), *request.values("expand[]")]
 
 
 @_with_revision
-def _tree(call: Call, _repo: Repo, revision: Revision) -> Response:
+def _tree(call: Call, repo: Repo, revision: Revision) -> Response:
     folder = call.parts.get("path", "")
     if folder not in revision.folders:
-        return _entry_not_found(revision)
+        return problems.entry_not_found(revision)
     entries = revision.below(folder, recursive=call.request.flag("recursive"))
-    return _paged(call, [(each.path, describe.entry(each)) for each in entries])
+    last = (repo, revision) if call.request.flag("expand") else None
+    return paged(call.request, call.rules.page_size, [(each.path, describe.entry(each, last)) for each in entries])
 
 
 @_with_revision
-def _paths_info(call: Call, _repo: Repo, revision: Revision) -> Response:
-    entries = (revision.entry(path.strip("/")) for path in dict.fromkeys(_asked_paths(call.request)))
-    return Response.json([describe.entry(each) for each in entries if each is not None])
+def _paths_info(call: Call, repo: Repo, revision: Revision) -> Response:
+    paths, expand = _asked_paths(call.request)
+    entries = (revision.entry(path.strip("/")) for path in dict.fromkeys(paths))
+    last = (repo, revision) if expand else None
+    return Response.json([describe.entry(each, last) for each in entries if each is not None])
 
 
-def _asked_paths(request: Request) -> list[str]:
-    """Paths from a form, as huggingface_hub posts them, or from JSON, as huggingface.js does."""
+def _asked_paths(request: Request) -> tuple[list[str], bool]:
+    """Paths and ``expand`` from a form, as huggingface_hub posts them, or from JSON, as huggingface.js does."""
     if not (request.header("content-type") or "").startswith("application/json"):
-        return parse_qs(request.body.decode(errors="replace")).get("paths", [])
+        form = parse_qs(request.body.decode(errors="replace"))
+        return form.get("paths", []), is_on(form.get("expand", [""])[-1])
     try:
         asked = json.loads(request.body)
     except (ValueError, RecursionError):
-        return []
-    paths = asked.get("paths") if isinstance(asked, dict) else None
-    return [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
+        return [], False
+    if not isinstance(asked, dict):
+        return [], False
+    paths = asked.get("paths")
+    return [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else [], asked.get(
+        "expand"
+    ) is True
 
 
 @_with_repo
@@ -165,20 +161,16 @@ def _commits(_call: Call, repo: Repo, revision: Revision) -> Response:
 
 @_with_repo
 def _auth_check(call: Call, repo: Repo) -> Response:
-    return _gated() if repo.gated and not call.trusted else Response.json({})
-
-
-def _gated() -> Response:
-    return _error(403, "This repository is gated; the mirror's token opens it.", code="GatedRepo")
+    return problems.gated() if repo.gated and not call.trusted else Response.json({})
 
 
 @_with_revision
 def _resolve(call: Call, repo: Repo, revision: Revision) -> Response:
     if repo.gated and not call.trusted:
-        return _gated()
+        return problems.gated()
     file = revision.files.get(call.parts["path"])
     if file is None:
-        return _entry_not_found(revision)
+        return problems.entry_not_found(revision)
     etag = f'"{file.etag}"'
     headers = [
         ("Content-Type", "application/octet-stream"),
@@ -193,7 +185,7 @@ def _resolve(call: Call, repo: Repo, revision: Revision) -> Response:
         span = byte_range(_asked_range(call.request, etag), file.size)
     except Unsatisfiable:
         outside = ("Content-Range", f"bytes */{file.size}")
-        return _error(416, "Not one of these bytes is there.", *headers[1:], outside)
+        return problems.problem(416, "Not one of these bytes is there.", *headers[1:], outside)
     first, last = span if span else (0, file.size - 1)
     length = last - first + 1
     headers.append(("Content-Length", str(length)))
@@ -215,9 +207,10 @@ def _models(call: Call) -> Response:
     request = call.request
     search, author, tags = request.value("search"), request.value("author"), {*request.values("filter")}
     task = request.value("pipeline_tag")
-    detailed = any(request.flag(name) for name in ("full", "cardData", "config")) or bool(request.values("expand"))
+    expand = _expand(request)
+    detailed = any(request.flag(name) for name in ("full", "cardData", "config")) or bool(expand)
     items: list[tuple[str, Any]] = []
-    for repo in call.content.repos.values():
+    for repo in _sorted(call.content, request):
         revision = repo.find("main")
         if (
             revision is not None
@@ -227,28 +220,23 @@ def _models(call: Call) -> Response:
             and task in (None, revision.card.pipeline_tag)
             and tags <= {*revision.card.tags}
         ):
-            items.append((repo.id, (describe.model if detailed else describe.summary)(repo, revision)))
-    return _paged(call, items)
+            info = (describe.model if detailed else describe.summary)(repo, revision)
+            items.append((repo.id, describe.expanded(info, expand)))
+    return paged(call.request, call.rules.page_size, items)
 
 
-def _paged(call: Call, items: Sequence[tuple[str, Any]]) -> Response:
-    """A page of items that come sorted by their keys. The cursor is the last key given, so a page needs no memory."""
-    asked, cursor = call.request.value("limit"), call.request.value("cursor")
-    size = max(1, min(int(asked), call.rules.page_size)) if asked and re.fullmatch("[0-9]{1,9}", asked) else None
-    rest = [(key, item) for key, item in items if cursor is None or key > cursor]
-    shown = rest[: size or call.rules.page_size]
-    body = [item for _, item in shown]
-    if len(shown) == len(rest):
-        return Response.json(body)
-    kept = [(name, value) for name, value in parse_qsl(call.request.query) if name != "cursor"]
-    query = urlencode([*kept, ("cursor", shown[-1][0])])
-    path = quote(call.request.path, safe="/%")
-    return Response.json(body, ("Link", f'<{call.request.base}{path}?{query}>; rel="next"'))
+def _sorted(content: Content, request: Request) -> list[Repo]:
+    """By id; or by date, the newest first, which is the one order of the Hub's that a mirror knows."""
+    repos = list(content.repos.values())
+    if request.value("sort") == "lastModified":
+        repos.sort(key=lambda repo: max(each.modified for each in repo.revisions.values()),
+                   reverse=request.value("direction") != "1")  # fmt: skip
+    return repos
 
 
 def _whoami(call: Call) -> Response:
     if not call.trusted:
-        return _error(401, "This mirror knows no users.")
+        return problems.problem(401, "This mirror knows no users.")
     token = {"displayName": "mirror", "role": "read"}
     user = {"type": "user", "id": "mirror", "name": "mirror", "fullname": "hardtack mirror", "orgs": []}
     return Response.json(user | {"auth": {"type": "access_token", "accessToken": token}})
@@ -283,7 +271,7 @@ ROUTES: tuple[Route, ...] = (
     _route("GET", r"/api/models/?", _models),
     _route("GET", r"/api/whoami-v2", _whoami),
     _route("GET", r"/api/agent-harnesses", _agent_harnesses),
-    _route("GET", r"/(?:api/)?(?:datasets|spaces)/.*", _repo_not_found),
+    _route("GET", r"/(?:api/)?(?:datasets|spaces)/.*", lambda _: problems.repo_not_found()),
     _route("GET", r"/(?:api/models/)?<repo>/resolve/<revision>/<path>", _resolve),
     _route("GET", r"/api/models/<repo>/revision/<revision>", _model),
     _route("GET", r"/api/models/<repo>/tree/<revision>(?:/<path>)?/?", _tree),

@@ -93,7 +93,7 @@ class Embedder(Loaded):
         dim = self._cut(truncate_dim)
         texts = as_texts(inputs)
         before = self._prompt(prompt, prompt_name)
-        vectors = self._run([before + text for text in texts] if before else texts, batch_size, progress)
+        vectors = self._run(before, texts, batch_size, progress)
         if dim < self.dim:
             vectors = np.ascontiguousarray(vectors[:, :dim])
         if normalize_embeddings:
@@ -102,14 +102,16 @@ class Embedder(Loaded):
         one: NDArray[Any] = answer[0] if isinstance(inputs, str) else answer
         return one
 
-    def encode_tokens(self, tokenized: Sequence[Tokenized]) -> Floats:
-        """Give texts that :attr:`tokens` has been at already their vectors, as :meth:`encode` would: ``(n, dim)``.
+    def tokenize(self, texts: Sequence[str], *, prompt: str = "") -> list[Tokenized]:
+        """The tokens of texts, each with the prompt before it, as :meth:`encode` runs them: for whoever schedules."""
+        return self._tokens.texts([prompt + text for text in texts] if prompt else texts)
 
-        No prompt is added here, and nothing is cut.
-        """
+    def encode_tokens(self, tokenized: Sequence[Tokenized], *, prompt: str = "") -> Floats:
+        """Give texts that :meth:`tokenize` made tokens of, with this prompt, their vectors: ``(n, dim)``."""
         return self._run_tokens(
             [len(text) for text in tokenized],
             lambda numbers: [tokenized[number] for number in numbers],
+            prompt,
             self._budget,
             None,
         )
@@ -159,10 +161,13 @@ class Embedder(Loaded):
             )  # fmt: skip
         return self.prompts[name]
 
-    def _run(self, texts: Sequence[str], batch_size: int | None, progress: Progress | None) -> Floats:
+    def _run(self, before: str, texts: Sequence[str], batch_size: int | None, progress: Progress | None) -> Floats:
+        if before:
+            texts = [before + text for text in texts]
         return self._run_tokens(
             [len(text) for text in texts],
             lambda numbers: self._tokens.texts([texts[number] for number in numbers]),
+            before,
             replace(self._budget, rows=arguments.rows_of(batch_size, self._budget.rows)),
             progress,
         )
@@ -171,14 +176,16 @@ class Embedder(Loaded):
         self,
         sizes: Sequence[int],
         tokenize: Callable[[Sequence[int]], Sequence[Tokenized]],
+        before: str,
         budget: Budget,
         progress: Progress | None,
     ) -> Floats:
+        alone = self._tokens.prompt_length(before) if before and not self.layout.include_prompt else 0
         return run_sorted(
             self._engine,
             sizes,
             tokenize,
-            encoder_feed(self._engine.info.inputs, self.layout.tokenizing),
+            encoder_feed(self._engine.info.inputs, self.layout.tokenizing, prompt=alone),
             self.dim,
             budget=budget,
             longest=self.max_seq_length,

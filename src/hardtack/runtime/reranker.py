@@ -16,6 +16,7 @@ from hardtack.errors import Misused, UnsupportedModel
 from hardtack.runtime import arguments
 from hardtack.runtime.batching import Budget, Progress, encoder_feed, run_sorted
 from hardtack.runtime.loaded import Loaded
+from hardtack.runtime.prompting import fill_pair
 from hardtack.runtime.tokens import Pair, Tokenized, check_texts
 
 ARGUMENTS = arguments.RANK
@@ -159,8 +160,14 @@ class Reranker(Loaded):
             scores = softmax(scores)
         return scores[0] if single else scores
 
+    def tokenize(self, pairs: Sequence[Pair]) -> list[Tokenized]:
+        """The tokens of pairs, as :meth:`predict` runs them: for whoever schedules."""
+        if self.layout.template is None:
+            return self._tokens.pairs(pairs)
+        return self._tokens.texts([fill_pair(self.layout.template, pair) for pair in pairs])
+
     def logits(self, tokenized: Sequence[Tokenized]) -> Floats:
-        """Raw scores of pairs that :attr:`tokens` has been at already: ``(n, labels)``; nothing is cut."""
+        """Raw scores of pairs that :meth:`tokenize` made tokens of: ``(n, labels)``."""
         return self._run_tokens(
             [len(pair) for pair in tokenized],
             lambda numbers: [tokenized[number] for number in numbers],
@@ -184,7 +191,7 @@ class Reranker(Loaded):
     def _run(self, pairs: Sequence[Pair], batch_size: int | None, progress: Progress | None) -> Floats:
         return self._run_tokens(
             [len(query) + len(document) for query, document in pairs],
-            lambda numbers: self._tokens.pairs([pairs[number] for number in numbers]),
+            lambda numbers: self.tokenize([pairs[number] for number in numbers]),
             replace(self._budget, rows=arguments.rows_of(batch_size, self._budget.rows)),
             progress,
         )

@@ -216,8 +216,7 @@ class App:
             (b"date", self._now()),
             *answer.headers,
         ]
-        # a body that was not read to its end leaves its rest on the connection, where the next request would begin
-        if self.last or answer.status in (408, 413, 415):
+        if self.last or answer.status == 408:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})

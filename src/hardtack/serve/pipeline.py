@@ -25,7 +25,7 @@ from hardtack.serve.limits import Limits
 from hardtack.serve.metrics import Measures
 from hardtack.serve.refusals import Kind, Refusal, refusal_of
 from hardtack.serve.shelf import Shelf, Shelved, Slot
-from hardtack.serve.work import Choice, Question
+from hardtack.serve.work import Choice, Prompted, Question
 from hardtack.spec.words import Task
 
 Floats = NDArray[np.float32]
@@ -138,13 +138,15 @@ class Service:
                     Kind.INVALID, "this model's own last step is to normalize; its raw vectors are not to be had",
                     param="normalize",
                 )  # fmt: skip
-            given: Sequence[str] | list[Tokenized]
-            if ids is not None:
-                given = _tokenized(model, ids)
-            else:
-                before = _prompt(model, prompt_name)
-                given = [before + text for text in texts] if before else texts
-            vectors, tokens = await self._rows(slot, shelved, given, truncate=truncate)
+            before = _prompt(model, prompt_name) if ids is None else ""
+            given = (
+                _tokenized(model, ids) if ids is not None else [before + text for text in texts] if before else texts
+            )
+
+            def payload(tokens: Tokenized) -> Prompted:
+                return Prompted(tokens, before)
+
+            vectors, tokens = await self._rows(slot, shelved, given, payload, truncate=truncate, group=before)
             if size < model.dim:
                 vectors = [vector[:size] for vector in vectors]
             if (normalized and not model.layout.normalize) or (size < model.dim and model.layout.normalize):
@@ -177,7 +179,7 @@ class Service:
                     f"{slot.offer.key!r} gives {model.num_labels} scores a pair and cannot rank; ask /predict",
                     param="model",
                 )
-            rows, tokens = await self._rows(slot, shelved, pairs, truncate=truncate)
+            rows, tokens = await self._rows(slot, shelved, pairs, _as_it_is, truncate=truncate)
             scores = np.stack(rows)
             return Scored(scores if raw else model.activate(scores), tokens, model)
 
@@ -244,7 +246,14 @@ class Service:
             self.shelf.release(slot)
 
     async def _rows(
-        self, slot: Slot, shelved: Shelved, items: Sequence[Any], *, truncate: bool, group: Hashable = None
+        self,
+        slot: Slot,
+        shelved: Shelved,
+        items: Sequence[Any],
+        payload: Callable[[Tokenized], Any],
+        *,
+        truncate: bool,
+        group: Hashable = None,
     ) -> tuple[list[Floats], int]:
         small, guess = self._guess(items)
         with shelved.scheduler.admit(len(items), guess) as ticket:
@@ -255,7 +264,8 @@ class Service:
             if not truncate:
                 _refuse_cut(counted, shelved)
             lengths = [len(each) for each in counted]
-            return await shelved.scheduler.answer(ticket, counted, lengths, group), sum(lengths)
+            payloads = [payload(each) for each in counted]
+            return await shelved.scheduler.answer(ticket, payloads, lengths, group), sum(lengths)
 
     async def _count(self, slot: Slot, shelved: Shelved, items: Sequence[Any], small: bool) -> list[Tokenized]:
         began = self._loop.time()
@@ -270,6 +280,10 @@ class Service:
         """Whether it is a small request, and its tokens, before anyone counted: a look at lengths costs nothing."""
         tokens = sum(map(_guess, items))
         return len(items) <= self.limits.small_texts and tokens <= 2 * self.limits.small_tokens, tokens
+
+
+def _as_it_is(tokens: Tokenized) -> Tokenized:
+    return tokens
 
 
 def _guess(item: Any) -> int:

@@ -51,7 +51,7 @@ class Setup:
         idle: seconds without work after which a lazy service lets go of a model; None: never.
         accept_token_ids: take token ids for text.
         log: how the lines look.
-        linger: seconds in which, on SIGTERM, it still takes requests, so that those on their way are not lost.
+        linger: seconds in which, on SIGTERM, open connections are still listened to: their requests may be on the way.
     """
 
     host: str = LOOPBACK
@@ -137,9 +137,9 @@ async def _serve(
         try:
             await server.serve(sockets=[listening])
         finally:
-            shelf.close()
             if not starting.done():
                 starting.cancel()
+            shelf.close()
             with contextlib.suppress(asyncio.CancelledError):
                 await starting
 
@@ -192,6 +192,9 @@ def _signals(service: Service, app: App, server: Any, stop: Callable[[], None], 
             return
         service.ending = True
         app.last = True
+        for listener in getattr(server, "servers", ()):
+            listener.close()
+        # connections that are open may have a request on its way: they are answered, and told that it was the last
         loop.call_later(linger, stop)
 
     caught = (signal.SIGTERM, signal.SIGINT)

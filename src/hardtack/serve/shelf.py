@@ -180,14 +180,20 @@ class Shelf:
             self.release(slot)
 
     def close(self) -> None:
-        """Let go of every model and end all threads."""
+        """Let go of every model, and end all threads: an interpreter that ends under native code takes it down."""
         for slot in self.slots.values():
             if slot.timer is not None:
                 slot.timer.cancel()
             if slot.shelved is not None:
                 slot.shelved.scheduler.close()
-        for crew in (self._loaders, *self._counters.values()):
+        crews = (self._loaders, *self._counters.values())
+        for crew in crews:
             crew.close()
+        for slot in self.slots.values():
+            if slot.shelved is not None:
+                slot.shelved.scheduler.join()
+        for crew in crews:
+            crew.join()
 
     async def _load(self, slot: Slot) -> Shelved:
         try:

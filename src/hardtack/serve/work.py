@@ -38,7 +38,15 @@ class Choice:
     prompts: tuple[tuple[str, str], ...] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """One text for an embedder: its tokens, its prompt's among them, and that prompt; equal ones run together."""
+
+    tokens: Tokenized
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One text for a classifier."""
 
@@ -75,23 +83,26 @@ def worker_of(model: Model) -> Worker:
 
 
 class EmbedWorker:
-    """Texts → tokens → vectors ``(dim,)``."""
+    """Texts, prompt and all → tokens → vectors ``(dim,)``."""
 
     def __init__(self, model: Embedder) -> None:
         self.model = model
 
     def count(self, items: Sequence[str]) -> list[Any]:
         """See :class:`Worker`."""
-        return _each(self.model.tokens.texts, items)
+        return _each(self.model.tokenize, items)
 
-    def run(self, payloads: Sequence[Tokenized]) -> list[Any]:
+    def run(self, payloads: Sequence[Prompted]) -> list[Any]:
         """See :class:`Worker`."""
-        return _each(self.model.encode_tokens, payloads)
+        return _each(self._encode, payloads)
 
     def warm(self) -> None:
         """See :class:`Worker`."""
-        for payloads in _warm(self.count, lambda words: words):
-            self.run(payloads)
+        for tokens in _warm(self.count, lambda words: words):
+            self.run([Prompted(each) for each in tokens])
+
+    def _encode(self, payloads: Sequence[Prompted]) -> Floats:
+        return self.model.encode_tokens([each.tokens for each in payloads], prompt=payloads[0].prompt)
 
 
 class RerankWorker:
@@ -102,7 +113,7 @@ class RerankWorker:
 
     def count(self, items: Sequence[tuple[str, str]]) -> list[Any]:
         """See :class:`Worker`."""
-        return _each(self.model.tokens.pairs, items)
+        return _each(self.model.tokenize, items)
 
     def run(self, payloads: Sequence[Tokenized]) -> list[Any]:
         """See :class:`Worker`."""
