@@ -137,12 +137,16 @@ def _load(
     options = Options(
         engine=settings.engine,
         verify=settings.verify,
+        golden=settings.golden,
         strict=policy_of(settings) is Policy.STRICT,
         threads=settings.threads,
         device=settings.device,
     )
     _check_code(found, trust_remote_code, settings)
-    return load_model(found.directory, task, locked=found.locked, source=found.source, options=options)
+    return load_model(
+        found.directory, task, locked=found.locked, source=found.source, options=options,
+        builds=store_of(settings).builds,
+    )  # fmt: skip
 
 
 def _check_code(found: Found, trust_remote_code: bool, settings: Settings) -> None:

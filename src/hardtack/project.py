@@ -1,16 +1,21 @@
-"""The core, on one screen: a manifest, its lock, a store; lock → pull → bake → prove.
+"""The core, on one screen: a manifest, its lock, a store; lock → pull → build → bake → prove.
 
 Everything is done by the rooms below; this only says in what order, and refuses a stale lock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from hardtack.bake.pantry import Baked, bake
+from hardtack.build.choose import Chosen, Tried, Workshop, choose
+from hardtack.build.texts import CALIBRATION, GATE, read_texts
+from hardtack.build.variant import kept
 from hardtack.errors import ManifestError, StaleLock
+from hardtack.offline.apart import run_apart
 from hardtack.offline.prove import Proof, prove
 from hardtack.places import Store, find_upward, store_of
 from hardtack.settings import read_settings
@@ -110,12 +115,18 @@ class Project:
         if not want.task.pulls:
             return LockedModel(want.key, want.task, source="", note=want.note)
         if want.local:
-            return resolve_local(want, self.folder)
+            return self._with_builds(resolve_local(want, self.folder), want, old)
         names = (want.repo, full_name(want.repo, want.task))
         stays = upgrade is not None and want.key not in upgrade
         pin = old.commit if old and stays and old.repo in names and old.requested == want.revision else want.revision
         model = resolve(replace(want, revision=pin), self.hub, self.store, progress=self.progress)
-        return replace(model, requested=want.revision)
+        return self._with_builds(replace(model, requested=want.revision), want, old)
+
+    def _with_builds(self, model: LockedModel, want: WantedModel, old: LockedModel | None) -> LockedModel:
+        if old is None or not old.builds:
+            return model
+        texts = read_texts(self.folder / want.calibration if want.calibration else CALIBRATION)
+        return replace(model, builds=kept(old, model, texts.digest))
 
     def current(self) -> Lock:
         """The lock, if it is not stale, with what the manifest says that decides no bytes.
@@ -155,10 +166,37 @@ class Project:
         models = (model for model in read_lock(self.lock_path).models if model.task.pulls)
         return {model.key: check_files(self.source(model), model.files) for model in models}
 
+    def build(
+        self, select: Collection[str] = (), *, again: bool = False, note: Callable[[Tried], None] = lambda _: None
+    ) -> list[Chosen]:
+        """Find out what each model runs in, make the build that takes, hold it to its gate, and lock it.
+
+        Args:
+            select: keys, repositories or their last parts; none means all that load.
+            again: leave the locked builds aside and choose anew.
+            note: told of every variant as soon as it is judged.
+
+        Raises:
+            GateMissed: a precision that was asked for loses too much; builds accepted before it are locked.
+        """
+        lock, manifest, chosen = self.current(), self.manifest(), []
+        shop = Workshop(
+            self.store.builds, partial(run_apart, tell=self.progress.say), tell=self.progress.say, note=note
+        )
+        models = [lock.find(each) for each in select] or [model for model in lock.models if model.task.loads]
+        for model in models:
+            want = manifest.get(model.key)
+            calibration = read_texts(self.folder / want.calibration if want.calibration else CALIBRATION)
+            gate = read_texts(self.folder / want.gate_texts if want.gate_texts else GATE, key="gate-texts")
+            chosen.append(choose(model, self.source(model), calibration, gate, shop, again=again))
+            lock = lock.with_model(chosen[-1].model)
+            write_lock(lock, self.lock_path)
+        return chosen
+
     def bake(self, destination: Path) -> Baked:
-        """Lay the locked models out as a pantry."""
+        """Lay the locked models out as a pantry, each with the build that was accepted."""
         lock = self.current()
-        return bake(lock, self.sources(lock), destination)
+        return bake(lock, self.sources(lock), destination, builds=self.store.builds)
 
     def prove(self, pantry: Path) -> Proof:
         """Load and run a pantry where the kernel allows no network."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from hardtack.errors import DiskError, HardtackError, Mismatch, Misused
 from hardtack.places import is_pantry
 from hardtack.runtime import golden
+from hardtack.runtime.builds import FOLDER, wanted_build, within
 from hardtack.runtime.load import Options, load_model
 from hardtack.spec.digest import hash_bytes
 from hardtack.spec.lock import LOCK_NAME, Lock, LockedFile, LockedModel
@@ -59,6 +60,7 @@ def bake(
     sources: Mapping[str, Path],
     destination: Path,
     *,
+    builds: Path | None = None,
     progress: Progress | None = None,
     free: Callable[[Path], int] = free_bytes,
 ) -> Baked:
@@ -68,11 +70,13 @@ def bake(
         lock: what to bake.
         sources: key → the directory where the model's files lie.
         destination: the pantry; an older pantry there is replaced, anything else is left alone.
+        builds: the folder that the lock's builds lie in, each by its key.
         progress: see :data:`Progress`.
         free: bytes free where a path is.
 
     Raises:
         Misused: ``destination`` is something other than a pantry, or an empty or absent directory.
+        GateMissed: a model is to run in int8, and no build of it was accepted.
         Mismatch: a file is not what the lock says; nothing is left behind.
         DiskError: a file could not be read or written; nothing is left behind.
     """
@@ -80,9 +84,9 @@ def bake(
     _check_destination(destination)
     rising = destination.with_name(f".{destination.name}.baking-{os.getpid()}")
     try:
-        _need_space(destination.parent, sum(model.size for model in lock.models), free)
+        _need_space(destination.parent, sum(file.size for m in lock.models for file in m.everything()), free)
         rising.mkdir(parents=True)
-        models = tuple(_bake_model(model, sources[model.key], rising, progress) if model.task.pulls else model
+        models = tuple(_bake_model(model, sources[model.key], builds, rising, progress) if model.task.pulls else model
                        for model in lock.models)  # fmt: skip
         baked = replace(lock, models=models)
         text = render_lock(baked).encode()
@@ -125,12 +129,22 @@ def _need_space(folder: Path, size: int, free: Callable[[Path], int]) -> None:
         )  # fmt: skip
 
 
-def _bake_model(model: LockedModel, source: Path, rising: Path, progress: Progress | None) -> LockedModel:
+def _bake_model(
+    model: LockedModel, source: Path, builds: Path | None, rising: Path, progress: Progress | None
+) -> LockedModel:
     folder = rising / model.folder
+    # a build that the lock names is carried or the bake fails, under `auto` too: same lock, same bytes
+    precision = model.builds[0].precision if model.builds else model.precision
+    build = wanted_build(model, precision, source, model.source, builds)
     for file in model.files:
         _copy(source, folder, file, model)
         if progress is not None:
             progress(model.key, file.size)
+    if build is not None:
+        for file in within(build.locked):
+            _copy(build.root, folder / FOLDER, file, model, build.mend)
+            if progress is not None:
+                progress(model.key, file.size)
     for code in model.code:
         raise Misused(
             "this model reaches code in another repository, which `bake` does not carry yet", where=model.key,
@@ -147,7 +161,7 @@ def _bake_model(model: LockedModel, source: Path, rising: Path, progress: Progre
     return replace(model, added=(LockedFile(golden.GOLDEN_NAME, hashes.size, hashes.sha256),))
 
 
-def _copy(source: Path, folder: Path, file: LockedFile, model: LockedModel) -> None:
+def _copy(source: Path, folder: Path, file: LockedFile, model: LockedModel, mend: str = "") -> None:
     """Copy one file, hashing what is written: what lies in the pantry is what was checked."""
     finding = check_file(source, file, hashes=False)
     if finding is None:
@@ -163,14 +177,14 @@ def _copy(source: Path, folder: Path, file: LockedFile, model: LockedModel) -> N
         if seen.hexdigest() == file.sha256:
             return
         finding = Finding(Kind.CHANGED, file.path, f"sha256 {file.sha256}", f"sha256 {seen.hexdigest()}")
-    raise _refused(finding, source, model)
+    raise _refused(finding, source, model, mend)
 
 
-def _refused(finding: Finding, source: Path, model: LockedModel) -> HardtackError:
+def _refused(finding: Finding, source: Path, model: LockedModel, mend: str) -> HardtackError:
     return Mismatch(
         f"a file of {model.key!r} is not what the lock says: nothing was baked", where=str(source / finding.path),
         expected=finding.expected, found=finding.found,
-        mend="hardtack lock" if model.source == "local" else "hardtack pull",
+        mend=mend or ("hardtack lock" if model.source == "local" else "hardtack pull"),
     )  # fmt: skip
 
 

@@ -106,16 +106,42 @@ class Tensors(Mapping[str, Stored]):
 
 
 @dataclass(frozen=True)
+class Graph:
+    """A graph that is drawn already, with its numbers in it: a build's OpenVINO IR.
+
+    Attributes:
+        description: the bytes of ``model.xml``.
+        numbers: ``model.bin``, uint8, a read-only mapping.
+        precision: what it was made for, such as ``int8``.
+        recipe: how it was made.
+    """
+
+    description: bytes
+    numbers: NDArray[np.uint8]
+    precision: str
+    recipe: str
+
+
+@dataclass(frozen=True)
 class Weights:
     """All the weights of one model.
 
     Attributes:
         body: those of the transformer (and its classification head), or of the static embedding.
         dense: those of each :class:`~hardtack.runtime.layout.Dense` module, in the layout's order.
+        graph: instead of both, a graph that holds its own.
     """
 
     body: Tensors
     dense: tuple[Tensors, ...] = ()
+    graph: Graph | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the largest part: the transformer's, or the graph's numbers."""
+        if self.graph is not None:
+            return self.graph.numbers.nbytes
+        return sum(stored.array.nbytes for stored in self.body.values())
 
 
 def open_weights(layout: Layout) -> Weights:

@@ -25,7 +25,7 @@ from hardtack.runtime.engines.interface import Deliver, EngineInfo, Feed
 from hardtack.runtime.engines.openvino_import import import_openvino
 from hardtack.runtime.families import draw
 from hardtack.runtime.layout import Layout
-from hardtack.runtime.weights import Weights
+from hardtack.runtime.weights import Graph, Weights
 from hardtack.spec.words import Precision
 
 _PER_TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids"})
@@ -45,7 +45,7 @@ def open_engine(
     threads: int | None = None,
     cache_dir: Path | None = None,
 ) -> OpenVinoEngine:
-    """Draw a model's graph and compile it for this CPU.
+    """Draw a model's graph, or take the one that a build holds, and compile it for this CPU.
 
     Args:
         layout: what the model is.
@@ -59,7 +59,15 @@ def open_engine(
     """
     ov = import_openvino()
     core = ov.Core()
-    chosen, why = choose_precision(precision, layout.family, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if weights.graph is None:
+        chosen, why = choose_precision(precision, layout.family, capabilities)
+        model, named = draw(layout, weights), str(chosen)
+    else:
+        # what a build did not quantise, attention above all, is executed as a drawn graph would be
+        chosen, _ = choose_precision(Precision.AUTO, layout.family, capabilities)
+        model, named = read_graph(weights.graph), weights.graph.precision
+        why = f"the lock has this build: {weights.graph.recipe}; what is not {named} runs in {chosen}"
     cpus = threads or usable_cpus()
     config: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": _HINTS[chosen],
@@ -69,22 +77,29 @@ def open_engine(
     }
     if cache_dir is not None:
         config["CACHE_DIR"] = str(cache_dir)
-    model = draw(layout, weights)
     width = model.output(0).get_partial_shape()[1]
     info = EngineInfo(
         name="openvino",
-        precision=str(chosen),
+        precision=named,
         device="cpu",
         inputs=tuple(port.get_any_name() for port in model.inputs),
         width=width.get_length() if width.is_static else 0,
         why=why,
     )
-    small = sum(stored.array.nbytes for stored in weights.body.values()) <= _SMALL
+    small = weights.nbytes <= _SMALL
 
     def compile_for(streams: int) -> Any:
         return core.compile_model(model, "CPU", {**config, "NUM_STREAMS": streams})
 
     return OpenVinoEngine(compile_for, weights, info, many=cpus, lone=1 if small else cpus)
+
+
+def read_graph(graph: Graph) -> Any:
+    """The ``openvino.Model`` of a build; its constants stay views of the mapping, which must outlive it."""
+    ov = import_openvino()
+    # with a shape and a type the tensor takes a read-only array as it is
+    numbers = ov.Tensor(graph.numbers, ov.Shape([graph.numbers.size]), ov.Type.u8)
+    return ov.Core().read_model(graph.description, numbers)
 
 
 _FP32_FAMILIES = {
