@@ -41,8 +41,8 @@ def ask(model: Model, texts: Texts, *, batch_size: int | None = None) -> Answers
         batch_size: as for the model's own methods; 1 makes every text a feed of its own.
     """
     if isinstance(model, Embedder):
-        prompts = list(model.prompts.values()) or [None]
-        inputs = [(prompts[number % len(prompts)] or "") + text for number, text in enumerate(texts.mixed)]
+        prompts = list(model.prompts.values()) or [""]
+        inputs = [prompts[number % len(prompts)] + text for number, text in enumerate(texts.mixed)]
         return Answers(np.asarray(model.encode(inputs, prompt="", batch_size=batch_size), dtype=np.float32))
     if isinstance(model, Reranker):
         logits = model.predict(texts.pairs, activation_fn="identity", batch_size=batch_size)

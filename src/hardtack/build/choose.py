@@ -11,16 +11,15 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from hardtack.build.ask import Answers, ask
 from hardtack.build.cpu import Native, native
 from hardtack.build.gate import Figure, Verdict, judge
 from hardtack.build.quantize import Run, quantize, recipe_here
-from hardtack.build.recipe import WAYS, Recipe, build_key, build_text, parse_recipe
+from hardtack.build.recipe import WAYS, build_key, build_text, parse_recipe
 from hardtack.build.speed import race
 from hardtack.build.texts import Texts
-from hardtack.build.variant import check_build, is_whole, lock_build, make, write_measured
+from hardtack.build.variant import check_build, is_whole, lock_build, make, record_loss, record_speed
 from hardtack.errors import GateMissed, Mismatch
 from hardtack.runtime import golden
 from hardtack.runtime.builds import key_of
@@ -114,7 +113,7 @@ def choose(
         Mismatch: the lock's build was made here again, and is not the same.
         Misused: NNCF is wanted and not installed.
     """
-    bench = _Bench(model, source, calibration, gate_texts, shop)
+    bench = _Bench(model, source, calibration, gate_texts, shop, again)
     if model.precision is Precision.FP32:
         return Chosen(replace(model, builds=()), "fp32", "as asked: fp32 is the reference", ())
     with ExitStack() as stack:
@@ -130,13 +129,16 @@ def choose(
 class _Bench:
     """The models that are compared, and their answers."""
 
-    def __init__(self, model: LockedModel, source: Path, calibration: Texts, gate_texts: Texts, shop: Workshop) -> None:
+    def __init__(
+        self, model: LockedModel, source: Path, calibration: Texts, gate_texts: Texts, shop: Workshop, again: bool
+    ) -> None:
         self.model = model
         self.plain = replace(model, builds=(), precision=Precision.AUTO)
         self.source = source
         self.calibration = calibration
         self.texts = gate_texts
         self.shop = shop
+        self.again = again
         self.tried: list[Tried] = []
         self.fp32: Model
         self.usual: Model
@@ -164,19 +166,18 @@ class _Bench:
 
     def keep(self, locked: LockedBuild) -> Chosen:
         """Hold the build that the lock has to its bytes and to the gate; make it again where it is not here."""
-        recipe = parse_recipe(locked.recipe, self.model.key)
-        if not check_build(locked, self.shop.builds).good:
-            made = self._make(recipe.way, recipe_here(recipe.way, self.calibration))
-            if made != locked:
-                raise Mismatch(
-                    f"the build of {self.model.key!r}, made again, is not the one that is locked", where=key_of(locked),
-                    expected=f"{locked.digest}, {locked.recipe}", found=f"{made.digest}, {made.recipe}",
-                    mend=f"hardtack build --again {self.model.key}",
-                )  # fmt: skip
-        tried = self._try(locked, recipe.way)
+        way = parse_recipe(locked.recipe, self.model.key).way
+        here = check_build(locked, self.shop.builds).good
+        tried, build = self._try(way, locked if here else self._make(way, again=True), held=True)
+        if build != locked:
+            raise Mismatch(
+                f"the build of {self.model.key!r}, made again, is not the one that is locked", where=key_of(locked),
+                expected=f"{locked.digest}, {locked.recipe}", found=f"{build.digest}, {build.recipe}",
+                mend=f"hardtack build --again {self.model.key}",
+            )  # fmt: skip
         if not tried.accepted:
             raise self._missed()
-        return self._chosen(replace(self.model, builds=(locked,)), locked.precision.value, "the lock has this build")
+        return self._chosen(replace(self.model, builds=(build,)), build.precision.value, "the lock has this build")
 
     def pick(self) -> Chosen:
         """Try the ways in order, the fastest first."""
@@ -186,8 +187,7 @@ class _Bench:
             has = "multiplies bf16 in tiles" if cpu is Native.AMX else "has no eight-bit dot product"
             return self._chosen(replace(self.model, builds=()), usual, f"this CPU {has}: int8 is not worth its loss")
         for way in WAYS:
-            build = self._make(way, recipe_here(way, self.calibration))
-            tried = self._try(build, way)
+            tried, build = self._try(way, self._make(way, again=self.again), held=not auto)
             if tried.accepted:
                 return self._chosen(replace(self.model, builds=(build,)), build.precision.value, tried.why)
             if all(figure.good for figure in tried.figures):
@@ -196,26 +196,26 @@ class _Bench:
             raise self._missed()
         return self._chosen(replace(self.model, builds=()), usual, f"{self.tried[-1].why}: falling back to {usual}")
 
-    def _make(self, way: str, recipe: Recipe) -> LockedBuild:
-        text = build_text(self.model, self.fp32.layout, Precision.INT8, recipe)
+    def _make(self, way: str, *, again: bool) -> LockedBuild:
+        recipe = recipe_here(way, self.calibration)
+        text = build_text(self.model, self.fp32.layout, Precision.INT8, recipe, self.texts.digest)
         key = build_key(text, Precision.INT8)
-        place = self.shop.builds / key
-        if not is_whole(place):
+        if again or not is_whole(self.shop.builds / key):
             self.shop.tell(f"{self.model.key}: quantising, {way}")
             make(
                 self.shop.builds, key, text,
                 lambda out: quantize(self.plain, self.source, way, self.calibration, out, self.shop.run),
             )  # fmt: skip
-        return lock_build(place, str(recipe), Precision.INT8)
+        return lock_build(self.shop.builds / key, str(recipe), Precision.INT8)
 
-    def _try(self, build: LockedBuild, way: str) -> Tried:
+    def _try(self, way: str, build: LockedBuild, *, held: bool) -> tuple[Tried, LockedBuild]:
+        """Measure a build and write down what it came to; ``held``: its loss alone decides, not its speed."""
         self.shop.tell(f"{self.model.key}: measuring int8 {way}")
         with closing(self._load(Precision.INT8, build)) as loaded:
             verdict = self._judge(loaded)
             work = {"fp32": self.fp32, "usual": self.usual, "build": loaded}
             times = self.shop.race({name: self._work(each) for name, each in work.items()})
         speed, usual = times["usual"] / times["build"], self.usual.engine.precision
-        held = self.model.precision is not Precision.AUTO or build in self.model.builds
         accepted = verdict.good and (held or speed >= MARGIN)
         why = f"{speed:.2f} times as fast as {usual} here"
         if not verdict.good:
@@ -224,22 +224,16 @@ class _Bench:
             why += f", and less than {MARGIN} is not worth a build"
         size = sum(file.size for file in build.files)
         tried = Tried(self.model.key, f"int8 {way}", verdict.figures, size, speed, accepted, why)
-        write_measured(self.shop.builds / key_of(build), self._measured(tried, times))
+        place = self.shop.builds / key_of(build)
+        record_loss(place, {figure.name: figure.value for figure in verdict.figures})
+        record_speed(place, {"fp32": times["fp32"], usual: times["usual"], "int8": times["build"]})
         self._note(tried)
-        return tried
+        return tried, lock_build(place, build.recipe, build.precision)
 
     def _judge(self, loaded: Model) -> Verdict:
         drift = golden.compare(self.model.task, golden.ask(loaded), golden.ask(self.fp32), loaded.engine.precision,
                                self.model.gate)  # fmt: skip
         return judge(self.model.task, ask(loaded, self.texts), self.reference, self.model.gate, drift)
-
-    def _measured(self, tried: Tried, times: Mapping[str, float]) -> dict[str, Any]:
-        return {
-            "figures": {figure.name: figure.value for figure in tried.figures},
-            "texts": self.texts.digest,
-            "seconds": {"fp32": times["fp32"], self.usual.engine.precision: times["usual"], "int8": times["build"]},
-            "accepted": tried.accepted,
-        }
 
     def _load(self, precision: Precision, build: LockedBuild | None = None) -> Model:
         model = replace(self.plain, builds=(build,) if build else ())

@@ -107,7 +107,8 @@ def spearman(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
 def _ranks(values: NDArray[np.float32]) -> NDArray[np.float64]:
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = counts.cumsum()
-    return ((ends - counts + ends - 1) / 2)[place]
+    ranks: NDArray[np.float64] = ((ends - counts + ends - 1) / 2)[place]
+    return ranks
 
 
 def _vectors(rows: NDArray[np.float32], reference: NDArray[np.float32]) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """What runs in the process of its own: draws a model's graph, quantises it with NNCF, writes it.
 
-Run as ``python -m hardtack.build.quantize_child JOB SOURCE KEY WAY TEXTS OUT``; not meant for people. Calibration goes through
-the model's own front door: an engine that only takes notes stands where the real one would, so what is calibrated on is
-just what the model is fed when it answers.
+Run as ``python -m hardtack.build.quantize_child JOB SOURCE KEY WAY TEXTS OUT``; not meant for people. Calibration goes
+through the model's own front door: an engine that only takes notes stands where the real one would, so what is
+calibrated on is just what the model is fed when it answers.
 """
 
 from __future__ import annotations

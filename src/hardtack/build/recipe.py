@@ -1,7 +1,7 @@
 """Recipes: the ways to quantise, and the text that says all that decides a build's bytes and gives it its name.
 
-That text is the build's ``build.toml``, word for word, and its hash is the build's key (DESIGN §5.4). It says how the
-build was made and nothing that was measured, so that it can be carried, hashed, in a layer of an image.
+That text heads the build's ``build.toml``, and its hash is the build's key (DESIGN §5.4). What the build loses stands
+below it, and its seconds nowhere: they would make an image differ from machine to machine.
 """
 
 from __future__ import annotations
@@ -86,8 +86,16 @@ def parse_recipe(text: str, where: str) -> Recipe:
     return Recipe(found["way"], int(found["version"]), found["openvino"], found["nncf"], found["calibration"] or "")
 
 
-def build_text(model: LockedModel, layout: Layout, precision: Precision, recipe: Recipe) -> str:
-    """All that decides a build's bytes, as the text of its ``build.toml``."""
+def build_text(model: LockedModel, layout: Layout, precision: Precision, recipe: Recipe, gate_texts: str) -> str:
+    """All that decides a build's bytes, as the head of its ``build.toml``.
+
+    Args:
+        model: what is built.
+        layout: as its files say.
+        precision: of the build.
+        recipe: how.
+        gate_texts: digest of the texts that its loss is measured on, which is written below.
+    """
     rows: tuple[tuple[str, object], ...] = (
         ("version", 1),
         ("source", model.digest),
@@ -101,11 +109,12 @@ def build_text(model: LockedModel, layout: Layout, precision: Precision, recipe:
         ("openvino", recipe.openvino),
         ("nncf", recipe.nncf),
         ("calibration", recipe.calibration),
+        ("gate-texts", gate_texts),
     )
-    head = "# What this build was made of; its folder is named by the sha256 of this file.\n"
+    head = "# What this build was made of; its folder is named by the sha256 of the lines down to the loss.\n"
     return head + "".join(f"{name} = {toml_value(value)}\n" for name, value in rows)
 
 
 def build_key(text: str, precision: Precision) -> str:
-    """The name of a build's folder: its precision, and the beginning of the hash of its ``build.toml``."""
+    """The name of a build's folder: its precision, and the beginning of the hash of the head of its ``build.toml``."""
     return f"{precision.value}-{hash_bytes(text.encode()).sha256[:_DIGITS]}"

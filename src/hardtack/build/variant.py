@@ -1,7 +1,8 @@
-"""Builds in the store: each a folder under its key with what it is (``build.toml``), its graph, and what was measured.
+"""Builds in the store: each a folder under its key with what it is and loses (``build.toml``), and its graph.
 
-``build.toml``, ``model.xml`` and ``model.bin`` are what a lock names and a pantry carries. ``measured.json`` lies beside
-them in the store alone: a measured number differs from machine to machine, and a layer of an image must not.
+``build.toml``, ``model.xml`` and ``model.bin`` are what a lock names and a pantry carries. The loss is written into
+``build.toml`` once, when the build is first measured, and is locked with it. ``speed.json`` lies beside them in the
+store alone: seconds differ from machine to machine, and a layer of an image must not.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from typing import Any
 
 from hardtack.build.recipe import parse_recipe
 from hardtack.errors import DiskError
-from hardtack.runtime.builds import FOLDER, GRAPH, NUMBERS, RECIPE, key_of, within
+from hardtack.runtime.builds import FOLDER, GRAPH, NUMBERS, RECIPE, key_of, read_loss, within
 from hardtack.spec.digest import hash_file, tree_digest
 from hardtack.spec.lock import LockedBuild, LockedFile, LockedModel
 from hardtack.spec.text_file import write_atomically
+from hardtack.spec.toml_write import toml_value
 from hardtack.spec.verify import Checked, check_files
 from hardtack.spec.words import Precision
 
-MEASURED = "measured.json"
+SPEED = "speed.json"
+_LOSS_DIGITS = 5
 
 
 def make(builds: Path, key: str, text: str, quantize: Callable[[Path], None]) -> Path:
@@ -99,34 +102,52 @@ def kept(old: LockedModel | None, new: LockedModel, calibration: str) -> tuple[L
     )  # fmt: skip
 
 
-def write_measured(place: Path, measured: Mapping[str, Any]) -> None:
-    """Keep what was measured beside a build, in the store alone.
+def record_loss(place: Path, figures: Mapping[str, float]) -> None:
+    """Write what a build loses into its ``build.toml``, unless it is there: what a lock may name stays as it is.
+
+    Args:
+        place: the build's folder.
+        figures: by name, against the fp32 reference on the texts that ``gate-texts`` says.
 
     Raises:
         DiskError: it could not be written.
     """
-    write_atomically(place / MEASURED, (json.dumps(measured, indent=1, sort_keys=True) + "\n").encode())
+    text = (place / RECIPE).read_text(encoding="utf-8")
+    if read_loss(text.encode()):
+        return
+    rows = "".join(f"{name} = {toml_value(round(value, _LOSS_DIGITS))}\n" for name, value in figures.items())
+    write_atomically(place / RECIPE, f"{text}\n[loss]  # against fp32\n{rows}".encode())
 
 
-def read_measured(build: LockedBuild, builds: Path) -> dict[str, Any] | None:
-    """What was measured of a build on this machine; None where nothing was, or where it cannot be understood."""
-    try:
-        found = json.loads((builds / key_of(build) / MEASURED).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+def record_speed(place: Path, seconds: Mapping[str, float]) -> None:
+    """Keep the seconds of the race beside a build, in the store alone.
+
+    Raises:
+        DiskError: it could not be written.
+    """
+    write_atomically(place / SPEED, (json.dumps(dict(seconds), indent=1, sort_keys=True) + "\n").encode())
 
 
 def describe_builds(model: LockedModel, builds: Path) -> list[dict[str, Any]]:
-    """A model's builds as plain values, for reports: what is locked, whether it is here, and what was measured."""
-    return [
-        {
-            "build": key_of(build), "precision": build.precision.value, "recipe": build.recipe,
-            "digest": build.digest, "size": sum(file.size for file in build.files),
-            "here": (builds / key_of(build)).is_dir(), "measured": read_measured(build, builds),
-        }
-        for build in model.builds
-    ]  # fmt: skip
+    """A model's builds as plain values, for reports: what is locked, whether it is here, what it loses, its speed."""
+    rows = []
+    for build in model.builds:
+        place = builds / key_of(build)
+        here = is_whole(place)
+        rows.append({
+            "build": place.name, "precision": build.precision.value, "recipe": build.recipe, "digest": build.digest,
+            "size": sum(file.size for file in build.files), "here": here,
+            "loss": read_loss((place / RECIPE).read_bytes()) if here else {}, "seconds": _read_speed(place),
+        })  # fmt: skip
+    return rows
+
+
+def _read_speed(place: Path) -> dict[str, float]:
+    try:
+        found = json.loads((place / SPEED).read_bytes())
+    except (OSError, ValueError):
+        return {}  # it is not locked: somebody may have tidied up
+    return found if isinstance(found, dict) else {}
 
 
 def _sync(path: Path) -> None:

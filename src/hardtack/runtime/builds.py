@@ -7,6 +7,7 @@ Its graph holds its numbers, so that the snapshot's weights are not opened; they
 from __future__ import annotations
 
 import logging
+import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -54,10 +55,16 @@ class Build:
         """
         key = key_of(self.locked)
         description = files.read(f"{key}/{GRAPH}")
+        loss = read_loss(files.read(f"{key}/{RECIPE}"))
         numbers = np.memmap(self.root / key / NUMBERS, dtype=np.uint8, mode="r")
-        files.start({f"{key}/{NUMBERS}": memoryview(numbers)})
-        graph = Graph(description, numbers, self.locked.precision.value, self.locked.recipe)
+        files.start({f"{key}/{NUMBERS}": memoryview(numbers.data)})
+        graph = Graph(description, numbers, self.locked.precision.value, self.locked.recipe, loss)
         return Weights(body=Tensors((), {}), graph=graph)
+
+
+def read_loss(text: bytes) -> dict[str, float]:
+    """The figures of a ``build.toml`` that say what the build loses; empty where none were measured yet."""
+    return dict(tomllib.loads(text.decode()).get("loss", {}))
 
 
 def key_of(build: LockedBuild) -> str:

@@ -1,7 +1,7 @@
 """Golden answers: sixteen fixed texts and what a model said of them in fp32, to be asked again on another machine.
 
-``bake`` records them; ``prove`` compares, and so does every load where ``HARDTACK_VERIFY=full`` is set. They tell that a
-model is still itself on this CPU, in this precision; how good the model is they do not tell.
+``bake`` records them; ``prove`` compares, and so does every load where ``HARDTACK_VERIFY=full`` is set. They tell
+that a model is still itself on this CPU, in this precision; how good the model is they do not tell.
 """
 
 from __future__ import annotations

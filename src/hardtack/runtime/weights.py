@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -114,12 +114,15 @@ class Graph:
         numbers: ``model.bin``, uint8, a read-only mapping.
         precision: what it was made for, such as ``int8``.
         recipe: how it was made.
+        loss: how far its answers lie from fp32, by the figures of :data:`hardtack.spec.gates.GATES`; empty where
+            nobody measured it.
     """
 
     description: bytes
     numbers: NDArray[np.uint8]
     precision: str
     recipe: str
+    loss: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

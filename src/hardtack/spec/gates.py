@@ -1,4 +1,4 @@
-"""What a gate can hold a build to, per task: the keys of a manifest's ``gate``, which way each is good, and the defaults.
+"""What a gate can hold a build to, per task: the keys of a manifest's ``gate``, which way each is good, defaults.
 
 The figures themselves are reckoned in :mod:`hardtack.build.gate`; a loader holds golden answers to the same words.
 """
