@@ -26,10 +26,13 @@ VERBS = {
     "prove": "load and run a pantry where the kernel allows no network",
     "verify": "compare files with the lock, without a network",
     "list": "what is locked: models, sizes, licences",
+    "pack": "the locked models as one file, to be carried",
+    "unpack": "such a file into the store, verified",
+    "run": "any program, with no network and the models in place",
     "embed": "vectors of texts",
     "rerank": "documents by how well they answer a query",
     "classify": "labels of texts",
-    "mirror": "serve models as a read-only Hub",
+    "mirror": "serve what is locked as a read-only Hub",
     "demo": "all of it, in a minute, with no network",
 }
 """Verb → what it does, in the order of use; each is a module of this package."""
@@ -63,7 +66,8 @@ def cli() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    as_json = "--json" in arguments
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments  # the rest is another program's
+    as_json = "--json" in own
     try:
         code = cli.main(args=arguments, prog_name="hardtack", standalone_mode=False)
         return code if isinstance(code, int) else 0
