@@ -16,7 +16,7 @@ from hardtack.build.ask import Answers, ask
 from hardtack.build.cpu import Native, native
 from hardtack.build.gate import Figure, Verdict, judge
 from hardtack.build.quantize import Run, quantize, recipe_here
-from hardtack.build.recipe import WAYS, build_key, build_text, parse_recipe
+from hardtack.build.recipe import WAYS, Recipe, build_key, build_text, parse_recipe
 from hardtack.build.speed import race
 from hardtack.build.texts import Texts
 from hardtack.build.variant import check_build, is_whole, lock_build, make, record_loss, record_speed
@@ -83,6 +83,7 @@ class Workshop:
         run: runs a process; a guarded one lets no network pass.
         race: how speeds are compared; see :func:`~hardtack.build.speed.race`.
         cpu: what this CPU multiplies natively.
+        recipe: what a way comes to with the packages that are installed.
         tell: told what is being done, a line each.
         note: told of every variant as soon as it is judged.
     """
@@ -91,6 +92,7 @@ class Workshop:
     run: Run
     race: Race = race
     cpu: Callable[[], Native] = native
+    recipe: Callable[[str, Texts], Recipe] = recipe_here
     tell: Callable[[str], None] = lambda _: None
     note: Callable[[Tried], None] = lambda _: None
 
@@ -197,7 +199,7 @@ class _Bench:
         return self._chosen(replace(self.model, builds=()), usual, f"{self.tried[-1].why}: falling back to {usual}")
 
     def _make(self, way: str, *, again: bool) -> LockedBuild:
-        recipe = recipe_here(way, self.calibration)
+        recipe = self.shop.recipe(way, self.calibration)
         text = build_text(self.model, self.fp32.layout, Precision.INT8, recipe, self.texts.digest)
         key = build_key(text, Precision.INT8)
         if again or not is_whole(self.shop.builds / key):

@@ -77,7 +77,7 @@ def main(job: Path, source: Path, key: str, way: str, texts: Path, out: Path) ->
     notes = taken[0]
     if WAYS[way].calibrated:
         ask(loaded, read_texts(texts), batch_size=1)
-    _name_by_place(notes.graph)
+    name_by_place(notes.graph)
     import_openvino().serialize(_quantized(notes, way), str(out / GRAPH), str(out / NUMBERS))
 
 
@@ -106,11 +106,13 @@ def _quantized(notes: NoteTaker, way: str) -> Any:
     )
 
 
-def _name_by_place(graph: Any) -> None:
+def name_by_place(graph: Any) -> None:
     """Give every node a name that depends on the graph alone, not on what was drawn before it in this process."""
     for number, node in enumerate(graph.get_ordered_ops()):
-        if node.get_type_name() not in ("Parameter", "Result"):
+        if node.get_type_name() != "Parameter":
             node.set_friendly_name(f"{node.get_type_name()}_{number}")
+    for number, port in enumerate(graph.outputs):
+        port.get_tensor().set_names({f"answers_{number}"})
 
 
 def _products(graph: Any, wanted: Any) -> list[str]:

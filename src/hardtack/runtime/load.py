@@ -142,6 +142,7 @@ def load_model(
                 verified=options.verify.value if locked else "no",
                 seconds=time.perf_counter() - began,
                 megabytes=max(0.0, (_resident() - before) / 2**20),
+                loss=weights.graph.loss if weights.graph else {},
             )
             model = _model(identity, layout, engine, tokens, locked)
             if options.golden and locked is not None:
