@@ -1,4 +1,4 @@
-"""Quantising for tests without NNCF: the drawn graph is written as it is, or with answers that are off by a known lot."""
+"""Quantising for tests without NNCF: the drawn graph is written as it is, or with answers off by a known lot."""
 
 from __future__ import annotations
 

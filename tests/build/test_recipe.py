@@ -24,7 +24,9 @@ def test_a_recipe_survives_the_lock(way: str) -> None:
     assert parse_recipe(str(recipe), "emb") == recipe
 
 
-@pytest.mark.parametrize("text", ["", "static", "static/x openvino=1 nncf=2", "a/1 openvino=1 nncf=2 calibration=sha256:12"])
+@pytest.mark.parametrize(
+    "text", ["", "static", "static/x openvino=1 nncf=2", "a/1 openvino=1 nncf=2 calibration=sha256:12"]
+)
 def test_what_is_no_recipe_is_refused(text: str) -> None:
     with pytest.raises(LockError) as refused:
         parse_recipe(text, "emb")

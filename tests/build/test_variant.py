@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from hardtack.build.recipe import Recipe
-from hardtack.build.variant import check_build, describe_builds, is_whole, kept, lock_build, make, record_loss, record_speed
+from hardtack.build.variant import (
+    check_build,
+    describe_builds,
+    is_whole,
+    kept,
+    lock_build,
+    make,
+    record_loss,
+    record_speed,
+)
 from hardtack.errors import DiskError, Unable
 from hardtack.spec.lock import LockedBuild, LockedModel, Overrides
 from hardtack.spec.words import Precision, Task
@@ -29,7 +38,9 @@ def build(tmp_path: Path) -> LockedBuild:
 
 
 def test_a_build_is_locked_by_its_three_files(tmp_path: Path, build: LockedBuild) -> None:
-    assert [file.path for file in build.files] == [f"hardtack/{KEY}/{n}" for n in ("build.toml", "model.bin", "model.xml")]
+    assert [file.path for file in build.files] == [
+        f"hardtack/{KEY}/{n}" for n in ("build.toml", "model.bin", "model.xml")
+    ]
     assert check_build(build, tmp_path).good
     (tmp_path / KEY / "model.xml").write_text("<not/>")
     assert [finding.path for finding in check_build(build, tmp_path).findings] == [f"{KEY}/model.xml"]

@@ -20,7 +20,9 @@ def command(files: bool, as_json: bool, quiet: bool) -> None:
     project = Project.here()
     lock, builds = read_lock(project.lock_path), project.store.builds
     if as_json:
-        rows = [row | {"builds": describe_builds(m, builds)} for row, m in zip(describe(lock), lock.models, strict=True)]
+        rows = [
+            row | {"builds": describe_builds(m, builds)} for row, m in zip(describe(lock), lock.models, strict=True)
+        ]
         print_json({"models": rows})
         return
     header = ("key", "task", "model", "size", "licence", "precision", "loss")
