@@ -22,10 +22,18 @@ def page() -> str:
         context = click.Context(cli, info_name="hardtack", terminal_width=100)
         command = cli.get_command(context, verb)
         assert command is not None, verb
-        with click.Context(command, info_name=f"hardtack {verb}", terminal_width=100) as inner:
-            text = command.get_help(inner)
-        parts += ["", f"## {verb}", "", "```", *(line.rstrip() for line in text.splitlines()), "```"]
+        parts += _section(command, verb, "##")
     return "\n".join(parts) + "\n"
+
+
+def _section(command: click.Command, name: str, level: str) -> list[str]:
+    with click.Context(command, info_name=f"hardtack {name}", terminal_width=100) as context:
+        text = command.get_help(context)
+    parts = ["", f"{level} {name}", "", "```", *(line.rstrip() for line in text.splitlines()), "```"]
+    if isinstance(command, click.Group):
+        for inner, below in command.commands.items():
+            parts += _section(below, f"{name} {inner}", f"{level}#")
+    return parts
 
 
 def main() -> int:

@@ -6,38 +6,30 @@ Everything is done by the rooms below; this only says in what order, and refuses
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from hardtack.bake.pantry import Baked, bake
 from hardtack.build.choose import Chosen, Tried, Workshop, choose
-from hardtack.build.texts import CALIBRATION, GATE, read_texts
-from hardtack.build.variant import kept
+from hardtack.build.keeping import keep_builds, texts_of
 from hardtack.errors import ManifestError, StaleLock
 from hardtack.offline.apart import run_apart
 from hardtack.offline.prove import Proof, prove
 from hardtack.places import Store, find_upward, store_of
 from hardtack.settings import read_settings
+from hardtack.spec.licenses import refuse_licenses
 from hardtack.spec.lock import LOCK_NAME, Lock, LockedModel
 from hardtack.spec.lock_text import read_lock, write_lock
-from hardtack.spec.manifest import (
-    MANIFEST_NAME,
-    Manifest,
-    WantedModel,
-    carried_over,
-    is_stale,
-    read_manifest,
-    refuse_licenses,
-)
+from hardtack.spec.manifest import MANIFEST_NAME, Manifest, carried_over, is_stale, read_manifest
 from hardtack.spec.verify import Checked, check_files
-from hardtack.supply.bare_names import full_name
+from hardtack.supply.adopt import adopt
 from hardtack.supply.hub import Hub
-from hardtack.supply.local import resolve_local
+from hardtack.supply.locking import Locker
 from hardtack.supply.progress import SILENT, Progress
 from hardtack.supply.pull import pull
+from hardtack.supply.registry import remember
 from hardtack.supply.report import Pulled
-from hardtack.supply.resolve import resolve
 from hardtack.supply.store import project_id
 
 
@@ -50,6 +42,7 @@ class Project:
         store: where snapshots lie.
         hub: whom to ask; never asked but by :meth:`lock` and :meth:`pull`.
         progress: told what is being done.
+        allow_code: keys of models whose own code may run, as it must for a bake's golden answers.
     """
 
     manifest_path: Path
@@ -57,15 +50,24 @@ class Project:
     store: Store
     hub: Hub
     progress: Progress = SILENT
+    allow_code: Collection[str] = ()
 
     @classmethod
-    def here(cls, start: Path | None = None, *, new: bool = False, progress: Progress = SILENT) -> Project:
+    def here(
+        cls,
+        start: Path | None = None,
+        *,
+        new: bool = False,
+        progress: Progress = SILENT,
+        token_for_other_hubs: bool = False,
+    ) -> Project:
         """The project of the environment (``HARDTACK_MANIFEST``, ``HARDTACK_LOCK``), or upward from ``start``.
 
         Args:
             start: a folder; default: the working directory.
             new: whether ``start`` itself will do where there is no project yet.
             progress: told what is being done.
+            token_for_other_hubs: whether a Hub other than the default one may have the token.
 
         Raises:
             ManifestError: there is neither manifest nor lock.
@@ -80,7 +82,8 @@ class Project:
                 found="neither", mend="hardtack init",
             )  # fmt: skip
         manifest = manifest or lock.with_name(MANIFEST_NAME)
-        return cls(manifest, lock, store_of(settings), Hub.of(settings), progress)
+        hub = Hub.of(settings, token_for_other_hubs=token_for_other_hubs)
+        return cls(manifest, lock, store_of(settings), hub, progress, settings.allow_code)
 
     @property
     def folder(self) -> Path:
@@ -99,40 +102,23 @@ class Project:
         Args:
             upgrade: keys to lock anew where their revision has moved; None means all.
         """
-        manifest = self.manifest()
-        old = read_lock(self.lock_path) if self.lock_path.exists() else Lock("", ())
-        if is_stale(old, manifest) or upgrade is None or upgrade:
-            models = [self._locked(want, old.get(want.key), upgrade) for want in manifest.models]
-            lock = Lock(manifest.digest, tuple(models))
-            refuse_licenses(lock, manifest)
-        else:
-            lock = carried_over(old, manifest)
-        if lock != old or not self.lock_path.exists():
+        lock = self.preview(upgrade)
+        if not self.lock_path.exists() or lock != read_lock(self.lock_path):
             write_lock(lock, self.lock_path)
         return lock
 
-    def _locked(self, want: WantedModel, old: LockedModel | None, upgrade: Collection[str] | None) -> LockedModel:
-        if not want.task.pulls:
-            return LockedModel(want.key, want.task, source="", note=want.note)
-        if want.local:
-            return self._with_builds(resolve_local(want, self.folder), want, old)
-        names = (want.repo, full_name(want.repo, want.task))
-        stays = upgrade is not None and want.key not in upgrade
-        pin = old.commit if old and stays and old.repo in names and old.requested == want.revision else want.revision
-        model = resolve(replace(want, revision=pin), self.hub, self.store, progress=self.progress)
-        return self._with_builds(replace(model, requested=want.revision), want, old)
-
-    def _with_builds(self, model: LockedModel, want: WantedModel, old: LockedModel | None) -> LockedModel:
-        if old is None or not old.builds:
-            return model
-        texts = read_texts(self.folder / want.calibration if want.calibration else CALIBRATION)
-        return replace(model, builds=kept(old, model, texts.digest))
+    def preview(self, upgrade: Collection[str] | None = ()) -> Lock:
+        """What :meth:`lock` would write; the store gets the small files that this takes."""
+        old, manifest = read_lock(self.lock_path) if self.lock_path.exists() else Lock("", ()), self.manifest()
+        lock = Locker(self.hub, self.store, self.folder, self.progress).lock(manifest, old, upgrade)
+        return keep_builds(lock, old, manifest, self.folder)
 
     def current(self) -> Lock:
         """The lock, if it is not stale, with what the manifest says that decides no bytes.
 
         Raises:
             StaleLock: the manifest changed in a way that decides bytes.
+            Refused: the manifest does not allow a licence.
             LockError: there is no lock.
         """
         lock = read_lock(self.lock_path)
@@ -144,14 +130,24 @@ class Project:
                 "the lock is stale: the manifest changed after it was made", where=str(self.lock_path),
                 expected=f"manifest {manifest.digest}", found=f"manifest {lock.manifest}", mend="hardtack lock",
             )  # fmt: skip
-        return carried_over(lock, manifest)
+        lock = carried_over(lock, manifest)
+        refuse_licenses(lock, manifest)
+        return lock
 
-    def pull(self, select: Iterable[str] = (), *, frozen: bool = False) -> Pulled:
-        """Fetch what the lock names and the store has not, and verify all of it."""
+    def pull(self, select: Iterable[str] = (), *, frozen: bool = False, source: Path | None = None) -> Pulled:
+        """Fetch what the lock names and the store has not, and verify all of it.
+
+        Args:
+            select: keys, repositories or their last parts; empty for all.
+            frozen: go by the lock alone, stale or not.
+            source: a directory to take the files from; no Hub is asked then, and files may be missing in the report.
+        """
         lock = read_lock(self.lock_path) if frozen else self.current()
-        return pull(
-            lock, self.store, self.hub, select=select, project=project_id(self.lock_path), progress=self.progress
-        )
+        remember(self.store, lock, self.lock_path)
+        project = project_id(self.lock_path)
+        if source is not None:
+            return adopt(lock, self.store, source, select=select, project=project, progress=self.progress)
+        return pull(lock, self.store, self.hub, select=select, project=project, progress=self.progress)
 
     def sources(self, lock: Lock) -> dict[str, Path]:
         """Where each model's files lie."""
@@ -185,9 +181,7 @@ class Project:
         )
         models = [lock.find(each) for each in select] or [model for model in lock.models if model.task.loads]
         for model in models:
-            want = manifest.get(model.key)
-            calibration = read_texts(self.folder / want.calibration if want.calibration else CALIBRATION)
-            gate = read_texts(self.folder / want.gate_texts if want.gate_texts else GATE, key="gate-texts")
+            calibration, gate = texts_of(manifest.get(model.key), self.folder)
             chosen.append(choose(model, self.source(model), calibration, gate, shop, again=again))
             lock = lock.with_model(chosen[-1].model)
             write_lock(lock, self.lock_path)
@@ -196,7 +190,11 @@ class Project:
     def bake(self, destination: Path) -> Baked:
         """Lay the locked models out as a pantry, each with the build that was accepted."""
         lock = self.current()
-        return bake(lock, self.sources(lock), destination, builds=self.store.builds)
+        code = {each.repo: self.store.snapshot(each.repo, each.commit) for model in lock.models for each in model.code}
+        return bake(
+            lock, self.sources(lock), destination, builds=self.store.builds,
+            code_sources=code, allow_code=self.allow_code,
+        )  # fmt: skip
 
     def prove(self, pantry: Path) -> Proof:
         """Load and run a pantry where the kernel allows no network."""

@@ -81,7 +81,9 @@ def test_the_verb_builds_bakes_and_proves(voyage: Voyage) -> None:
     if can_guard().able:
         assert proved.returncode == 0, proved.stdout
         assert "openvino int8" in proved.stdout
-    answered = voyage.run("embed", "the cat sits", "--model", "emb", HARDTACK_PANTRY=str(voyage.pantry), HARDTACK_VERIFY="full")
+    answered = voyage.run(
+        "embed", "the cat sits", "--model", "emb", HARDTACK_PANTRY=str(voyage.pantry), HARDTACK_VERIFY="full"
+    )
     assert answered.returncode == 0, answered.stderr
 
 

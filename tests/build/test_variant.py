@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,14 +9,13 @@ from hardtack.build.variant import (
     check_build,
     describe_builds,
     is_whole,
-    kept,
     lock_build,
     make,
     record_loss,
     record_speed,
 )
 from hardtack.errors import DiskError, Unable
-from hardtack.spec.lock import LockedBuild, LockedModel, Overrides
+from hardtack.spec.lock import LockedBuild, LockedModel
 from hardtack.spec.words import Precision, Task
 
 KEY = "int8-0123456789abcdef"
@@ -88,19 +86,3 @@ def test_a_build_is_whole_with_all_its_files(tmp_path: Path, build: LockedBuild)
     assert is_whole(tmp_path / KEY)
     (tmp_path / KEY / "model.bin").unlink()
     assert not is_whole(tmp_path / KEY)
-
-
-def test_builds_stay_locked_while_nothing_that_decides_them_changed(build: LockedBuild) -> None:
-    old = LockedModel("m", Task.EMBED, digest="sha256:1", precision=Precision.INT8, builds=(build,))
-    new = replace(old, builds=())
-    assert kept(old, new, CALIBRATION) == (build,)
-    assert kept(old, replace(new, license="mit", gate={"rank": 0.5}), CALIBRATION) == (build,)
-    assert kept(old, replace(new, precision=Precision.AUTO), CALIBRATION) == (build,)
-    assert kept(None, new, CALIBRATION) == ()
-    for other in (
-        replace(new, digest="sha256:2"),
-        replace(new, precision=Precision.FP32),
-        replace(new, overrides=Overrides(max_length=9)),
-    ):
-        assert kept(old, other, CALIBRATION) == ()
-    assert kept(old, new, "sha256:" + "2" * 64) == ()

@@ -8,17 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardtack.errors import DiskError, ManifestError, Refused
+from hardtack.errors import DiskError, ManifestError
 from hardtack.spec.lock import LabelGroup, Lock, LockedModel, Overrides
-from hardtack.spec.manifest import (
-    Manifest,
-    WantedModel,
-    carried_over,
-    is_stale,
-    parse_manifest,
-    read_manifest,
-    refuse_licenses,
-)
+from hardtack.spec.manifest import Manifest, WantedModel, carried_over, is_stale, parse_manifest, read_manifest
 from hardtack.spec.words import EngineName, Pooling, Precision, Similarity, Task, WeightsKind
 from tests.spec.spec_mutations import mutated
 
@@ -245,20 +237,6 @@ def test_what_decides_no_bytes_is_carried_over() -> None:
 
 
 # ── licences ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_policy_refuses_the_licences_it_does_not_name() -> None:
-    mit = LockedModel("a", Task.EMBED, "org/a", license="mit")
-    silent = LockedModel("b", Task.FILES, "org/b")
-    service = LockedModel("c", Task.EXTERNAL)
-    refuse_licenses(Lock("", (mit, silent, service)), Manifest(()))
-    refuse_licenses(Lock("", (mit, service)), Manifest((), ("apache-2.0", "mit")))
-    with pytest.raises(Refused) as caught:
-        refuse_licenses(Lock("", (mit, silent)), Manifest((), ("apache-2.0", "mit"), "m.toml"))
-    assert caught.value.fields() == {
-        "kind": "Refused", "what": "the policy does not allow this model's licence", "where": "m.toml: [models.b]",
-        "expected": "apache-2.0, mit", "found": "no licence said", "mend": "hardtack remove b",
-    }  # fmt: skip
 
 
 def test_get() -> None:

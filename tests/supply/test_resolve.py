@@ -120,12 +120,6 @@ def test_modules_that_are_none(tmp_path: Path, store: Store, text: str) -> None:
         resolve(WANTED, Hub(fixture.url), store)
 
 
-def test_a_licence_that_is_not_expected(hub: Hub, store: Store) -> None:
-    resolve(replace(WANTED, license="Apache-2.0"), hub, store)
-    with pytest.raises(Refused, match="licence"):
-        resolve(replace(WANTED, license="mit"), hub, store)
-
-
 def test_a_full_disk_is_said_before_the_first_file(hub: Hub, store: Store, fixture_hub: FixtureHub) -> None:
     with pytest.raises(DiskError, match="free space"):
         resolve(WANTED, hub, store, free=lambda _: 10)
@@ -203,3 +197,9 @@ def test_bare_names_are_those_of_sentence_transformers() -> None:
     assert frozenset(misc.ORIGINAL_TRANSFORMER_MODELS) == ORIGINAL
     assert SentenceTransformer.default_huggingface_organization == full_name("x", Task.EMBED).split("/")[0]
     assert CrossEncoder.default_huggingface_organization == full_name("x", Task.RERANK).split("/")[0]
+
+
+def test_that_it_is_gated_is_locked(folder: Path, store: Store) -> None:
+    with FixtureHub(Served(REPO, folder, gated=True), token="t0ken") as fixture:
+        model = resolve(WANTED, Hub(fixture.url, "t0ken", token_for_other_hubs=True), store)
+    assert model.gated

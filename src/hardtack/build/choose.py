@@ -20,16 +20,18 @@ from hardtack.build.recipe import WAYS, Recipe, build_key, build_text, parse_rec
 from hardtack.build.speed import race
 from hardtack.build.texts import Texts
 from hardtack.build.variant import check_build, is_whole, lock_build, make, record_loss, record_speed
-from hardtack.errors import GateMissed, Mismatch
+from hardtack.errors import GateMissed, Mismatch, Misused
 from hardtack.runtime import golden
 from hardtack.runtime.builds import key_of
 from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.manager import Model
 from hardtack.spec.lock import LockedBuild, LockedModel
-from hardtack.spec.words import Precision
+from hardtack.spec.words import Precision, WeightsKind
 
 MARGIN = 1.15
 """How many times as fast int8 must be under ``auto``: for less, the loss and the second copy are not worth it."""
+
+_BUILT = (Precision.AUTO, Precision.INT8)
 
 Race = Callable[[Mapping[str, Callable[[], object]]], dict[str, float]]
 
@@ -120,10 +122,12 @@ def choose(
         return Chosen(replace(model, builds=()), "fp32", "as asked: fp32 is the reference", ())
     with ExitStack() as stack:
         bench.open(stack)
+        if not bench.drawn and (model.precision in _BUILT or bench.usual.engine.precision == "int8"):
+            return bench.take_shipped()
         locked = next(iter(() if again else model.builds), None)
         if locked is not None:
             return bench.keep(locked)
-        if model.precision not in (Precision.AUTO, Precision.INT8):
+        if model.precision not in _BUILT:
             return bench.measure_plain()
         return bench.pick()
 
@@ -154,6 +158,28 @@ class _Bench:
         wanted = self.model.precision
         plain = wanted if wanted in (Precision.BF16, Precision.FP16) else Precision.AUTO
         self.usual = stack.enter_context(closing(self._load(plain)))
+
+    @property
+    def drawn(self) -> bool:
+        """Whether a family draws it: only then is there a graph to quantise, and an fp32 reference for sure."""
+        return self.fp32.engine.name == "openvino" and self.fp32.layout.stored is WeightsKind.SAFETENSORS
+
+    def take_shipped(self) -> Chosen:
+        """Take a graph that the repository ships, or torch, as it is.
+
+        Raises:
+            Misused: int8 is asked for, and cannot be made.
+        """
+        here = self.usual.engine
+        if here.precision == "int8":
+            return self._chosen(self.model, "int8", "shipped in int8 without an fp32 reference: not measured")
+        if self.model.precision is Precision.INT8:
+            raise Misused(
+                "int8 is made of models that a family draws from safetensors", where=self.model.key,
+                expected="another precision, or the repository's int8 graph", found=here.why,
+                mend=f"hardtack lock  # after another precision for {self.model.key}",
+            )  # fmt: skip
+        return self._chosen(self.model, here.precision, here.why)
 
     def measure_plain(self) -> Chosen:
         """Measure a precision that needs no build."""

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hardtack.build.recipe import parse_recipe
 from hardtack.errors import DiskError
 from hardtack.runtime.builds import FOLDER, GRAPH, NUMBERS, RECIPE, key_of, read_loss, within
 from hardtack.spec.digest import hash_file, tree_digest
@@ -83,23 +82,6 @@ def is_whole(place: Path) -> bool:
 def check_build(build: LockedBuild, builds: Path) -> Checked:
     """Compare a build in the store with the lock."""
     return check_files(builds, within(build))
-
-
-def kept(old: LockedModel | None, new: LockedModel, calibration: str) -> tuple[LockedBuild, ...]:
-    """The builds of a lock that go on being those of a model that was locked anew.
-
-    Args:
-        old: the model as it was locked, with its builds.
-        new: as it is locked now.
-        calibration: the digest of the texts that it is to be calibrated on now.
-    """
-    if old is None or (old.digest, old.task, old.overrides) != (new.digest, new.task, new.overrides):
-        return ()
-    return tuple(
-        build for build in old.builds
-        if new.precision in (Precision.AUTO, build.precision)
-        and parse_recipe(build.recipe, old.key).calibration in ("", calibration)
-    )  # fmt: skip
 
 
 def record_loss(place: Path, figures: Mapping[str, float]) -> None:

@@ -29,6 +29,9 @@ VERBS = {
     "pack": "the locked models as one file, to be carried",
     "unpack": "such a file into the store, verified",
     "run": "any program, with no network and the models in place",
+    "diff": "what differs between two locks, and whether vectors still fit",
+    "cache": "what lies in the store, and who keeps it; prune and move",
+    "doctor": "what is here, what it decides, and what mends it",
     "embed": "vectors of texts",
     "rerank": "documents by how well they answer a query",
     "classify": "labels of texts",
@@ -42,7 +45,7 @@ class _Verbs(click.Group):
     """Imports a verb's module only when the verb is wanted: starting up must cost nothing."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(VERBS)
+        return [*VERBS]  # not list(): once the verb `list` is imported, that name is its module here
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
@@ -54,7 +57,7 @@ class _Verbs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         # click would import every verb for its one line of help
         with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl([*VERBS.items()])
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,7 +68,7 @@ def cli() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [*(sys.argv[1:] if argv is None else argv)]
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments  # the rest is another program's
     as_json = "--json" in own
     try:

@@ -10,14 +10,13 @@ import click
 from hardtack.cli.output import Talk, print_json, reporting
 from hardtack.errors import Misused
 from hardtack.project import Project
+from hardtack.spec.dotenv import USUAL_KEYS
 from hardtack.spec.guess import guess_task
 from hardtack.spec.lock_text import write_atomically
 from hardtack.spec.manifest import Manifest, read_manifest
 from hardtack.spec.names import is_key, is_local, is_repo
 from hardtack.spec.words import Precision, Task
 from hardtack.supply.bare_names import full_name
-
-_KEYS = {Task.EMBED: "emb", Task.RERANK: "rerank", Task.CLASSIFY: "classify"}
 
 
 @click.command("add")
@@ -26,6 +25,7 @@ _KEYS = {Task.EMBED: "emb", Task.RERANK: "rerank", Task.CLASSIFY: "classify"}
 @click.option("--task", type=click.Choice([t.value for t in Task if t.pulls]), help="Default: what the Hub says it is.")
 @click.option("--revision", help="Branch, tag, refs/pr/N or commit. Default: main.")
 @click.option("--precision", type=click.Choice([p.value for p in Precision]), help="Default: auto.")
+@click.option("--send-token", is_flag=True, help="Show the token to a Hub other than the default one, too.")
 @reporting
 def command(
     repo: str,
@@ -33,13 +33,14 @@ def command(
     task: str | None,
     revision: str | None,
     precision: str | None,
+    send_token: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Put REPO (namespace/name, a bare name, or ./directory) into hardtack.toml."""
     from hardtack.spec.manifest_edit import NEW_MANIFEST, add_model
 
-    project = Project.here(new=True)
+    project = Project.here(new=True, token_for_other_hubs=send_token)
     path = project.manifest_path
     text = path.read_text(encoding="utf-8") if path.exists() else NEW_MANIFEST
     if not is_local(repo) and not is_repo(repo):
@@ -63,7 +64,7 @@ def command(
 def _free_key(manifest: Manifest, task: Task, repo: str) -> str:
     taken = {model.key for model in manifest.models}
     name = Path(repo).name
-    for key in (_KEYS.get(task, ""), name, f"{name}-{task.value}"):
+    for key in (USUAL_KEYS.get(task, ""), name, f"{name}-{task.value}"):
         if key and is_key(key) and key not in taken:
             return key
     raise Misused(

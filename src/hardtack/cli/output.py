@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
@@ -58,43 +60,64 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> str:
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Row:
+    """One line of progress: bytes done, bytes in all, and what of; the label is empty for the whole."""
+
+    done: int
+    total: int
+    label: str
+
+    def text(self, width: int) -> str:
+        """The line, no wider than ``width`` columns."""
+        filled = int(30 * self.done / self.total) if self.total else 30
+        filled = max(0, min(30, filled))
+        # the end of a label tells files of one repository apart
+        label = self.label if len(self.label) <= 48 else f"…{self.label[-47:]}"
+        return f"{'█' * filled}{'░' * (30 - filled)} {size(self.done)} of {size(self.total)}  {label}".rstrip()[:width]
+
+
 class Talk:
-    """What a verb says while it works: a progress bar on a terminal, plain lines elsewhere, nothing when quiet."""
+    """What a verb says while it works: progress bars on a terminal, plain lines elsewhere, nothing when quiet."""
 
     def __init__(self, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._quiet = quiet
-        self._bar = sys.stderr.isatty() and not os.environ.get("CI")
+        self._bars = sys.stderr.isatty() and not os.environ.get("CI")
         self._clock = clock
         self._shown = 0.0
-        self._open = False
+        self._lines = 0  # drawn below the last line that was said
 
     def say(self, line: str) -> None:
-        """One line."""
+        """One line, in place of the bars, which come again below it."""
         if self._quiet:
             return
-        self._end_bar()
+        self._wipe()
         click.echo(line, err=True)
 
-    def progress(self, done: int, total: int, label: str) -> None:
-        """How far a long work is; drawn at most ten times a second, and only on a terminal."""
+    def draw(self, rows: Sequence[Row]) -> None:
+        """How far a long work is, a line each, in place of what was drawn before.
+
+        Drawn at most ten times a second, and only on a terminal.
+        """
         now = self._clock()
-        if self._quiet or not self._bar or (now - self._shown < 0.1 and done < total):
+        if self._quiet or not self._bars or now - self._shown < 0.1:
             return
         self._shown = now
-        filled = int(30 * done / total) if total else 30
-        click.echo(
-            f"\r{'█' * filled}{'░' * (30 - filled)} {size(done)} of {size(total)}  {label[:40]:<40}", err=True, nl=False
-        )
-        self._open = True
+        self._wipe()
+        width = shutil.get_terminal_size().columns - 1  # a full line would wrap on some terminals, and be two
+        for row in rows:
+            click.echo(row.text(width), err=True)
+        self._lines = len(rows)
 
-    def _end_bar(self) -> None:
-        if self._open:
-            click.echo("", err=True)
-            self._open = False
+    def _wipe(self) -> None:
+        if self._lines:
+            # up to the first bar, and all below it erased: ECMA-48, CUU and ED
+            click.echo(f"\x1b[{self._lines}A\x1b[J", err=True, nl=False, color=True)
+            self._lines = 0
 
     def done(self) -> None:
-        """The work is over: leave the bar's line."""
-        self._end_bar()
+        """The work is over: no bar is left standing."""
+        self._wipe()
 
 
 def texts_from(arguments: Iterable[str]) -> list[str]:

@@ -18,7 +18,7 @@ from hardtack.runtime.checking import Files
 from hardtack.runtime.weights import Graph, Tensors, Weights
 from hardtack.settings import Verify
 from hardtack.spec.lock import LockedBuild, LockedFile, LockedModel
-from hardtack.spec.words import Precision
+from hardtack.spec.words import Precision, WeightsKind
 
 log = logging.getLogger("hardtack")
 
@@ -98,7 +98,8 @@ def wanted_build(
     found = [build for build in locked.builds if precision in (Precision.AUTO, build.precision)]
     mend = f"hardtack build {locked.key}"
     if not found:
-        if precision in _READY_MADE:
+        # a graph that the repository ships in int8 needs no build
+        if precision in _READY_MADE and locked.weights is WeightsKind.SAFETENSORS:
             raise GateMissed(
                 f"{locked.key!r} is to run in {precision.value}, and no build of it was accepted", where=locked.key,
                 expected=f"a build in {precision.value} in the lock", found="none", mend=mend,

@@ -139,16 +139,9 @@ class Weights:
     dense: tuple[Tensors, ...] = ()
     graph: Graph | None = None
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the largest part: the transformer's, or the graph's numbers."""
-        if self.graph is not None:
-            return self.graph.numbers.nbytes
-        return sum(stored.array.nbytes for stored in self.body.values())
-
 
 def open_weights(layout: Layout) -> Weights:
-    """Map every file of weights that a layout names.
+    """Map every file of weights that a layout names; a graph that the repository ships is left to its engine.
 
     Raises:
         Mismatch: a file is not what its header says, or only a git-LFS pointer.
@@ -156,7 +149,7 @@ def open_weights(layout: Layout) -> Weights:
         UnsupportedModel: a type of numbers that is not known.
     """
     return Weights(
-        body=open_tensors(*(layout.directory / name for name in layout.weights)),
+        body=open_tensors(*(layout.directory / name for name in layout.weights if name.endswith(".safetensors"))),
         dense=tuple(open_tensors(layout.directory / dense.weights) for dense in layout.dense),
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hardtack.errors import ManifestError, Refused
+from hardtack.errors import ManifestError
 from hardtack.spec.digest import hash_bytes
 from hardtack.spec.gates import GATES
 from hardtack.spec.lock import LabelGroup, Lock, Overrides
@@ -115,28 +115,19 @@ def is_stale(lock: Lock, manifest: Manifest) -> bool:
 
 
 def carried_over(lock: Lock, manifest: Manifest) -> Lock:
-    """The lock with the manifest's labels, gates and notes, which decide no bytes and so need no new locking."""
+    """The lock with the manifest's labels, gates and notes, which decide no bytes and so need no new locking.
+
+    Of a local directory's licence the manifest's word is the only one, so that is carried over, too.
+    """
     wanted = {model.key: model for model in manifest.models}
     models = []
     for model in lock.models:
         want = wanted.get(model.key)
-        models.append(model if want is None else replace(model, labels=want.labels, gate=want.gate, note=want.note))
+        if want is not None:
+            said = want.license if model.source == "local" else model.license
+            model = replace(model, labels=want.labels, gate=want.gate, note=want.note, license=said)
+        models.append(model)
     return replace(lock, models=tuple(models))
-
-
-def refuse_licenses(lock: Lock, manifest: Manifest) -> None:
-    """Hold the licences that the Hub says against ``[policy] allow-licenses``; an empty policy allows all.
-
-    Raises:
-        Refused: names the first model that the policy does not allow.
-    """
-    for model in lock.models:
-        if manifest.allow_licenses and model.task.pulls and model.license not in manifest.allow_licenses:
-            raise Refused(
-                "the policy does not allow this model's licence", where=f"{manifest.name}: [models.{model.key}]",
-                expected=", ".join(manifest.allow_licenses), found=model.license or "no licence said",
-                mend=f"hardtack remove {model.key}",
-            )  # fmt: skip
 
 
 def parse_manifest(text: str, name: str = MANIFEST_NAME) -> Manifest:

@@ -61,7 +61,7 @@ def adopt(
             found="nothing", mend="hardtack pull",
         )  # fmt: skip
     wants = wanted_of(chosen(lock, select), project)
-    found = survey(wants, store)
+    found = survey(wants, store, progress)
     absent = [file for _, file, what in found if what in (Found.MISSING, Found.WRONG)]
     sources = _search(directory, absent)
     disk.need(

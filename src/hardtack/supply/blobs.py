@@ -21,28 +21,32 @@ def bring(hub: Hub, shelf: Shelf, expected: Expected, *, progress: Progress, sto
         HardtackError: as :func:`~hardtack.supply.download.fetch`.
         Stopped: ``stop`` was set.
     """
-    blob = shelf.blob(expected.git, expected.sha256)
     name = str(expected.asked)
-    if (there := _there(blob, expected)) is not None:
-        return there
-    waiting = f"{name}: somebody else is fetching it; waiting"
+    progress.start(name, expected.size)
+    try:
+        blob = shelf.blob(expected.git, expected.sha256)
+        return _there(blob, expected) or _fetched(hub, shelf, blob, expected, progress, stop)
+    finally:
+        progress.finish(name)
+
+
+def _fetched(
+    hub: Hub, shelf: Shelf, blob: Path, expected: Expected, progress: Progress, stop: threading.Event
+) -> Fetched:
+    waiting = f"{expected.asked}: somebody else is fetching it; waiting"
     with shelf.lock(blob, stop, lambda: progress.say(waiting)):
         if (there := _there(blob, expected)) is not None:  # they have finished
             return there
         partial = shelf.partial(blob)
-        progress.start(name, expected.size)
+        url = hub.url(expected.asked.repo, expected.asked.revision, expected.asked.path)
         try:
-            url = hub.url(expected.asked.repo, expected.asked.revision, expected.asked.path)
-            try:
-                fetched = fetch(hub.session, url, expected, partial, progress=progress, stop=stop)
-            except Mismatch:
-                partial.unlink(missing_ok=True)
-                raise
-            with disk.on_disk(blob):
-                disk.put(partial, blob)
-            return fetched
-        finally:
-            progress.finish(name)
+            fetched = fetch(hub.session, url, expected, partial, progress=progress, stop=stop)
+        except Mismatch:
+            partial.unlink(missing_ok=True)
+            raise
+        with disk.on_disk(blob):
+            disk.put(partial, blob)
+        return fetched
 
 
 def _there(blob: Path, expected: Expected) -> Fetched | None:

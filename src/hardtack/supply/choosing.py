@@ -85,19 +85,11 @@ def locked(
     license_name: str = "",
     code: tuple[LockedCode, ...] = (),
 ) -> LockedModel:
-    """A locked model: what was wanted, and what that is.
-
-    Raises:
-        Refused: the licence is not the one the manifest expects.
-    """
-    if wanted.license and wanted.license.casefold() != license_name.casefold():
-        raise Refused(
-            "the licence is not the one that is expected", where=f"[models.{wanted.key}] {repo}",
-            expected=wanted.license, found=license_name or "no licence", mend=_EDIT,
-        )  # fmt: skip
+    """A locked model: what was wanted, and what that is; of a local directory's licence only the manifest can speak."""
     return LockedModel(
         key=wanted.key, task=wanted.task, repo=repo, source=source, requested=requested, commit=commit,
-        license=license_name, digest=tree_digest((file.path, file.sha256) for file in files),
+        license=wanted.license if source == "local" else license_name,
+        digest=tree_digest((file.path, file.sha256) for file in files),
         files=tuple(sorted(files)), engine=wanted.engine, precision=wanted.precision, weights=choice.weights,
         path=wanted.path, overrides=wanted.overrides, labels=wanted.labels, gate=wanted.gate,
         trust_remote_code=wanted.trust_remote_code, code=code, note=wanted.note,

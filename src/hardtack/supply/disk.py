@@ -37,9 +37,14 @@ def is_read_only(problem: DiskError) -> bool:
 
 
 def free_bytes(path: Path) -> int:
-    """Bytes that this user may still write where ``path`` is, or will be."""
-    there = next(folder for folder in (path, *path.parents) if folder.exists())
-    return shutil.disk_usage(there).free
+    """Bytes that this user may still write where ``path`` is, or will be.
+
+    Raises:
+        DiskError: this user may not even look.
+    """
+    with on_disk(path):
+        there = next(folder for folder in (path, *path.parents) if folder.exists())
+        return shutil.disk_usage(there).free
 
 
 def need(path: Path, size: int, free: int) -> None:
@@ -51,7 +56,7 @@ def need(path: Path, size: int, free: int) -> None:
     if size > free:
         raise DiskError(
             "there is not enough free space", where=str(path), expected=f"{size} bytes free",
-            found=f"{free} bytes free", mend="hf cache prune",
+            found=f"{free} bytes free", mend="hardtack cache prune",
         )  # fmt: skip
 
 

@@ -77,9 +77,17 @@ class Patience:
         if said.isdecimal():
             return float(said)
         if said:
-            try:
-                return max(0.0, parsedate_to_datetime(said).timestamp() - self.now())
-            except ValueError:
-                return None
+            until = _seconds(said)
+            # by the server's own clock where it says it: this machine's may be of another year
+            since = _seconds(headers.get("date", ""))
+            return None if until is None else max(0.0, until - (self.now() if since is None else since))
         match = _RATE_LIMIT.search(headers.get("ratelimit", ""))
         return float(match[1] or match[2]) if match else None
+
+
+def _seconds(date: str) -> float | None:
+    """An HTTP date in seconds since the epoch; None where it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None

@@ -9,13 +9,13 @@ class Progress(Protocol):
     """Somebody who listens. Called from several threads at once; must not raise."""
 
     def start(self, name: str, size: int) -> None:
-        """Work on ``name`` begins, of ``size`` bytes."""
+        """Work on ``name`` is to be done, of ``size`` bytes; said again when it begins."""
 
     def advance(self, name: str, count: int) -> None:
         """``count`` more bytes are done; fewer than none where a file has to begin again."""
 
     def finish(self, name: str) -> None:
-        """Work on ``name`` has ended, well or not."""
+        """Work on ``name`` has ended, well or not; what was left of it need not be done."""
 
     def say(self, text: str) -> None:
         """One sentence that a person should see."""

@@ -67,13 +67,15 @@ def pull(
     models = chosen(lock, select)
     local = [_check_local(model, Path(lock.name).parent) for model in models if model.source == "local"]
     wants = wanted_of(models, project)
-    found = survey(wants, store)
+    found = survey(wants, store, progress)
     absent = [(want, file) for want, file, what in found if what not in (Found.RIGHT, Found.OUTSIDE, Found.LOOSE)]
     disk.need(store.hub, sum(_still(want, file, store) for want, file in absent), free(store.hub))
     # asked before any file is fetched: a commit that is gone, or gated, is said once and plainly
     for want in {id(want): want for want, _ in absent}.values():
         listing = hub.list(want.repo, want.commit)
         Shelf(store, want.repo).mark_absent(want.commit, (file.path for file in listing.files))
+    for want, file in absent:
+        progress.start(_name(want, file), file.size)
 
     notes: list[str] = []
 
@@ -88,8 +90,7 @@ def pull(
         if what is not Found.LOOSE:
             if what is Found.WRONG:
                 progress.say(f"{want.repo}: {file.path} is not what the lock says; it is replaced")
-            asked = Asked(want.repo, want.commit, file.path)
-            expected = Expected(asked, file.size, file.sha256, file.git)
+            expected = Expected(Asked(want.repo, want.commit, file.path), file.size, file.sha256, file.git)
             transferred = bring(hub, shelf, expected, progress=progress, stop=stop).transferred
         shelf.point(want.commit, file.path, shelf.blob(file.git, file.sha256))
         state = {Found.LOOSE: State.ADOPTED, Found.WRONG: State.REPLACED}.get(what, State.FETCHED)
@@ -157,13 +158,27 @@ def wanted_of(models: Sequence[LockedModel], project: str) -> list[Wanted]:
     return list(wants.values())
 
 
-def survey(wants: Iterable[Wanted], store: Store) -> list[tuple[Wanted, LockedFile, Found]]:
+def survey(
+    wants: Iterable[Wanted], store: Store, progress: Progress = SILENT
+) -> list[tuple[Wanted, LockedFile, Found]]:
     """What lies in the store of every wanted file, hashed, in the order of the wants and their paths."""
     items = [(want, want.files[path]) for want in wants for path in want.files]
+    there = {
+        (want.repo, want.commit, file.path): f"checking {_name(want, file)}"
+        for want, file in items
+        if (store.snapshot(want.repo, want.commit) / file.path).exists()
+    }
+    for want, file in items:
+        if name := there.get((want.repo, want.commit, file.path)):
+            progress.start(name, file.size)
 
     def look(item: tuple[Wanted, LockedFile], stop: threading.Event) -> Found:  # noqa: ARG001  one file is short work
         want, file = item
-        return Shelf(store, want.repo).look(want.commit, file)
+        found = Shelf(store, want.repo).look(want.commit, file)
+        if name := there.get((want.repo, want.commit, file.path)):
+            progress.advance(name, file.size)
+            progress.finish(name)
+        return found
 
     return [(want, file, what) for (want, file), what in zip(items, work(look, items, threads=2), strict=True)]
 
@@ -191,6 +206,10 @@ def _take_home(shelf: Shelf, want: Wanted, file: LockedFile, stop: threading.Eve
         progress.say(f"{want.repo}: {file.path} lies outside the repository's folder, which cannot be written")
         return PulledFile(file.path, file.size, State.THERE)
     return PulledFile(file.path, file.size, State.ADOPTED)
+
+
+def _name(want: Wanted, file: LockedFile) -> str:
+    return str(Asked(want.repo, want.commit, file.path))
 
 
 def _still(want: Wanted, file: LockedFile, store: Store) -> int:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def resolve(
     hub: Hub,
     store: Store,
     *,
+    code_at: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
     free: Callable[[Path], int] = disk.free_bytes,
 ) -> LockedModel:
@@ -45,6 +47,7 @@ def resolve(
         wanted: the manifest's entry; not a local directory, not an external service.
         hub: whom to ask.
         store: where the small files go.
+        code_at: the commits of other repositories' code that stay as they are locked; any other is taken at ``main``.
         progress: told of what a person should hear: a rename, a fallback, gating.
         free: bytes free where a path is.
 
@@ -68,11 +71,13 @@ def resolve(
     code: tuple[LockedCode, ...] = ()
     if wanted.trust_remote_code:
         names = {name for path in choice.files for name in _code_repos(path, desk)} - {listing.repo}
-        code = tuple(_lock_code(repo, hub, store, progress, free) for repo in sorted(names))
-    return locked(
+        at = code_at or {}
+        code = tuple(_lock_code(repo, at.get(repo, "main"), hub, store, progress, free) for repo in sorted(names))
+    model = locked(
         wanted, choice, files, source="hub", repo=listing.repo, requested=wanted.revision, commit=listing.commit,
         license_name=listing.license, code=code,
     )  # fmt: skip
+    return replace(model, gated=listing.gated)
 
 
 class _Desk:
@@ -139,13 +144,15 @@ def _code_repos(path: str, desk: _Desk) -> list[str]:
     return [name.split("--", 1)[0] for name in references if isinstance(name, str) and "--" in name]
 
 
-def _lock_code(repo: str, hub: Hub, store: Store, progress: Progress, free: Callable[[Path], int]) -> LockedCode:
+def _lock_code(
+    repo: str, revision: str, hub: Hub, store: Store, progress: Progress, free: Callable[[Path], int]
+) -> LockedCode:
     if not is_repo(repo):
         raise UnsupportedModel(
             "the model's auto_map names code in what cannot be a repository", where=repo, expected="namespace/name",
             found=repo, mend="hardtack add REPO",
         )  # fmt: skip
-    listing = hub.list(repo, "main")
+    listing = hub.list(repo, revision)
     paths = [file.path for file in listing.files if file.path.endswith(".py")]
     # under the name that the auto_map has: transformers looks for it there, renamed or not
     return LockedCode(repo, listing.commit, _Desk(hub, store, listing, progress, free).lock(paths))

@@ -137,7 +137,7 @@ class Session:
         asked = {**self._headers, "accept-encoding": "identity", **(headers or {})}
         opened = cast(
             "AbstractContextManager[Answer]",
-            get_session().stream("GET", url, headers=asked, timeout=self.timeout, follow_redirects=True),
+            _session().stream("GET", url, headers=asked, timeout=self.timeout, follow_redirects=True),
         )
         try:
             answer = opened.__enter__()
@@ -164,6 +164,16 @@ class Session:
             yield answer
         finally:
             opened.__exit__(None, None, None)
+
+
+def _session() -> Any:
+    try:
+        return get_session()
+    except OSError as problem:  # the session is made at its first use, and reads the certificates then
+        raise Misused(
+            "the certificates to trust cannot be read", where="the environment variable SSL_CERT_FILE or SSL_CERT_DIR",
+            expected="a file of certificates in PEM", found=str(problem), mend="hardtack doctor",
+        ) from problem  # fmt: skip
 
 
 def _reason(problem: Exception) -> str:

@@ -20,6 +20,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import constants
+
 from hardtack.errors import DiskError, Misused
 from hardtack.places import Store
 from hardtack.spec.digest import POINTER_PREFIX, hash_bytes
@@ -139,13 +141,8 @@ class Shelf:
             disk.make_folder(pointer.parent)
             beside = pointer.with_name(f".{pointer.name[:200]}.{os.getpid()}.{threading.get_ident()}.new")
             try:
-                try:
-                    beside.symlink_to(target)
-                except OSError as problem:
-                    if problem.errno not in _NO_LINKS:
-                        raise
-                    if not _link(blob, beside):
-                        shutil.copyfile(blob, beside)
+                if not _symlink(target, beside) and not _link(blob, beside):
+                    shutil.copyfile(blob, beside)
                 beside.replace(pointer)
             finally:
                 beside.unlink(missing_ok=True)
@@ -224,6 +221,19 @@ def _safe_ref(ref: str) -> str:
             "a revision's name would leave its folder", where=ref, expected="a branch or tag", found=str(why),
             mend="hardtack lock",
         ) from None  # fmt: skip
+
+
+def _symlink(leads_to: str, path: Path) -> bool:
+    # huggingface_hub's own switch, read by it; 1.31 does not have it yet
+    if getattr(constants, "HF_HUB_DISABLE_SYMLINKS", False):
+        return False
+    try:
+        path.symlink_to(leads_to)
+    except OSError as problem:
+        if problem.errno in _NO_LINKS:
+            return False
+        raise
+    return True
 
 
 def _link(source: Path, target: Path) -> bool:
