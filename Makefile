@@ -19,8 +19,8 @@ demo: $(BASE)    ## the whole way with the starter models, in a minute, with no 
 test: $(DEV)     ## every test that needs neither torch nor nncf nor the real models
 	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not int8"
 
-test-all: $(DEV) $(TORCH)  ## all of them: torch, and the real models under HARDTACK_REAL
-	.venv/bin/python -m pytest -q -n 2 -m "not torch and not int8"
+test-all: test $(TORCH)  ## those, and the ones with torch, with nncf and with the real models under HARDTACK_REAL
+	.venv/bin/python -m pytest -q -m "real and not torch and not int8"
 	.venv-torch/bin/python -m pytest -q -m "torch or int8"
 
 lint: $(DEV)     ## ruff, mypy, and the generated parts of the docs
