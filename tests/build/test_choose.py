@@ -17,13 +17,14 @@ from hardtack.build.texts import GATE, Texts, read_texts
 from hardtack.errors import GateMissed, Mismatch, Misused, Refused, Unable
 from hardtack.runtime.builds import key_of
 from hardtack.runtime.embedder import Embedder
+from hardtack.runtime.engines.openvino_import import import_openvino
 from hardtack.runtime.load import load_model
 from hardtack.spec.lock import LockedModel
 from hardtack.spec.manifest import WantedModel
-from hardtack.spec.words import Precision, Task
+from hardtack.spec.words import Precision, Task, WeightsKind
 from hardtack.supply.local import resolve_local
 from tests.build import sham
-from tests.models import make_bert, make_t5
+from tests.models import make_bert, make_static, make_t5
 
 WORDS = ("the cat sits", "a dog turns on the light", "kitchen window opens", "warm evening", "cold morning at seven")
 
@@ -191,6 +192,39 @@ def test_a_locked_build_is_held_to_a_gate_that_grew(bench: Bench) -> None:
     first = bench.choose(noise={"static": 0.05}).model
     with pytest.raises(GateMissed):
         bench.choose(model=replace(first, gate={"cosine-p1": 1.0, "rank": 1.0}))
+
+
+def test_a_static_embedding_has_nothing_to_quantise(tmp_path: Path, texts: Texts) -> None:
+    make_static(tmp_path / "model")
+    model = resolve_local(WantedModel("m", Task.EMBED, repo="./model"), tmp_path)
+    bench = Bench(tmp_path, texts, model, tmp_path / "builds")
+    assert (bench.choose(Precision.AUTO).precision, bench.seen) == ("fp32", [])
+    with pytest.raises(Misused):
+        bench.choose(Precision.INT8)
+
+
+def test_a_graph_shipped_in_int8_is_not_measured(bench: Bench) -> None:
+    built = bench.choose().model.builds[0]
+    home = bench.folder / "as-shipped"
+    shipped = shutil.copytree(bench.folder / "model", home / "model")
+    (shipped / "model.safetensors").unlink()
+    ov = import_openvino()
+    graph = ov.Core().read_model(str(bench.builds / key_of(built) / "model.xml"))
+    # a product with a weight of eight bits, as NNCF leaves them
+    eight = ov.opset13.convert(ov.opset13.constant(np.ones((1, 16), np.int8)), "f32")
+    answer = ov.opset13.multiply(graph.output(0).get_node().input_value(0), eight)
+    answer.output(0).set_names({"sentence_embedding"})
+    ov.serialize(ov.Model([answer], graph.get_parameters()), str(shipped / "openvino_model.xml"))
+    model = resolve_local(WantedModel("m", Task.EMBED, repo="./model", weights=WeightsKind.OPENVINO), home)
+    bench.seen.clear()
+    chosen = replace(bench, folder=home, model=model)
+    for precision in (Precision.AUTO, Precision.INT8):
+        said = chosen.choose(precision)
+        assert (said.precision, said.tried, bench.seen) == ("int8", (), [])
+        assert "not measured" in said.why
+    loaded = chosen.load(model)
+    assert loaded.info["loss"] == "not measured"
+    loaded.close()
 
 
 def test_bf16_is_measured_and_held_to_the_gate(bench: Bench) -> None:

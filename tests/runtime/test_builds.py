@@ -140,6 +140,20 @@ def test_a_pantry_carries_the_build_and_its_figures(project: Project, monkeypatc
     assert first.lock.find("emb").builds
 
 
+def test_weights_that_no_one_reads_are_not_hashed_and_are_of_their_size(project: Project) -> None:
+    model = model_of(project)
+    weights = project.source(model) / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    assert load(project, model) == "int8"
+    with pytest.raises(Mismatch):
+        load(project, model, Precision.FP32)
+    weights.write_bytes(data[:-1])
+    with pytest.raises(Mismatch):
+        load(project, model)
+
+
 def test_a_bake_without_the_locked_build_fails(project: Project) -> None:
     text = project.manifest_path.read_text().replace('precision = "int8"\n', "")
     project.manifest_path.write_text(text)

@@ -161,8 +161,13 @@ class _Bench:
 
     @property
     def drawn(self) -> bool:
-        """Whether a family draws it: only then is there a graph to quantise, and an fp32 reference for sure."""
-        return self.fp32.engine.name == "openvino" and self.fp32.layout.stored is WeightsKind.SAFETENSORS
+        """Whether a family draws products: only then is there something to quantise, and an fp32 reference for sure."""
+        layout = self.fp32.layout
+        return (
+            self.fp32.engine.name == "openvino"
+            and layout.stored is WeightsKind.SAFETENSORS
+            and layout.family != "static"  # a table of vectors, and no product
+        )
 
     def take_shipped(self) -> Chosen:
         """Take a graph that the repository ships, or torch, as it is.

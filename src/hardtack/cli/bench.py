@@ -126,7 +126,12 @@ def _line(row: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(loss, Mapping):
         loss = "  ".join(f"{name} {value:.4f}" for name, value in loss.items())
     return (
-        row["key"], f"{row['engine']} {row['precision']}", f"{row['first_answer']:.2f} s", f"{row['p50'] * 1000:.1f} ms",
-        f"{row['p99'] * 1000:.1f} ms", f"{row['per_second']:.0f} {row['unit']}/s", f"{row['peak_mb']:.0f} MiB",
+        row["key"],
+        f"{row['engine']} {row['precision']}",
+        f"{row['first_answer']:.2f} s",
+        f"{row['p50'] * 1000:.1f} ms",
+        f"{row['p99'] * 1000:.1f} ms",
+        f"{row['per_second']:.0f} {row['unit']}/s",
+        f"{row['peak_mb']:.0f} MiB",
         loss or "–",
-    )  # fmt: skip
+    )

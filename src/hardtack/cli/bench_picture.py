@@ -22,10 +22,8 @@ def draw_picture(rows: Sequence[Mapping[str, Any]]) -> str:
         rows: as :func:`hardtack.cli.bench.measure` returns them.
     """
     height = (len(rows) + 2) * _ROW * len(_FIGURES)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 100}" height="{height}" '
-        'font-family="sans-serif" font-size="13">'
-    ]
+    size = f'width="{_LEFT + _WIDTH + 100}" height="{height}"'
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13">']
     y = _ROW
     for name, title in _FIGURES:
         parts.append(f'<text x="4" y="{y}" font-weight="bold">{escape(title)}</text>')

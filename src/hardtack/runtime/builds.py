@@ -1,7 +1,8 @@
 """A build beside a model: which one is wanted, where it lies, and its graph, mapped and hashed.
 
 In a pantry a build lies in the model's own folder (``hardtack/<build>/``), elsewhere in the store's folder of builds.
-Its graph holds its numbers, so that the snapshot's weights are not opened; they are hashed like everything else.
+Its graph holds its numbers, so that the snapshot's weights are neither opened nor hashed: a base-size reranker's are a
+gigabyte, which nobody reads. Their size is compared all the same.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from hardtack.runtime.layout import Layout
 from hardtack.runtime.loaded import Identity
 from hardtack.runtime.reranker import Reranker
 from hardtack.runtime.tokens import Tokens
-from hardtack.runtime.weights import Weights, open_weights
+from hardtack.runtime.weights import Weights, open_weights, vocabulary
 from hardtack.settings import Verify
 from hardtack.spec.lock import LockedFile, LockedModel
 from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
@@ -124,6 +124,7 @@ def load_model(
     if options.engine is not EngineName.TORCH and options.device == "cpu":  # builds are the openvino engine's
         build = wanted_build(locked, options.precision, directory, source, builds)
     with ExitStack() as stack:
+        stack.enter_context(_mended(locked))
         files = stack.enter_context(Files(directory, expected, options.verify, mend))
         shelf = stack.enter_context(build.files(options.verify)) if build else None
         beside = stack.enter_context(ThreadPoolExecutor(1))
@@ -135,8 +136,9 @@ def load_model(
         if layout.stored is WeightsKind.PICKLE:
             files.insist(path for path in files.paths if path.endswith(_PICKLES))
         weights = build.open(shelf) if build and shelf else open_weights(layout)
-        files.start(_mappings(weights, directory), () if locked else _files_read(layout))
-        tokenizer = beside.submit(_tokens, layout, files)
+        idle = (*layout.weights, *(dense.weights for dense in layout.dense)) if build else ()
+        files.start(_mappings(weights, directory), () if locked else _files_read(layout), idle)
+        tokenizer = beside.submit(_tokens, layout, vocabulary(layout, weights), files)
         engine = chosen.open(weights)
         try:
             tokens = tokenizer.result()
@@ -240,16 +242,25 @@ def _mapped(weights: Weights) -> Iterator[tuple[Path, memoryview]]:
                 yield tensor.file, memoryview(base)
 
 
-def _tokens(layout: Layout, files: Files) -> Tokens:
-    rows = layout.config.get("vocab_size")
+def _tokens(layout: Layout, rows: int | None, files: Files) -> Tokens:
     return Tokens(
         files.read(layout.tokenizing.file),
         layout.tokenizing,
-        vocabulary=rows if isinstance(rows, int) else None,
+        vocabulary=rows,
         where=str(layout.directory / layout.tokenizing.file),
         # a prompt is cut in its middle, by whoever knows where that is
         cut=not (layout.task is Task.CLASSIFY and layout.config.get("is_encoder_decoder")),
     )
+
+
+@contextmanager
+def _mended(locked: LockedModel | None) -> Iterator[None]:
+    """Give a refusal that names no command one: another revision may have right what a model's own files say wrong."""
+    try:
+        yield
+    except UnsupportedModel as problem:
+        problem.mend = problem.mend or (f"hardtack lock --upgrade {locked.key}" if locked else "hardtack add REPO")
+        raise
 
 
 def _choose(
