@@ -176,7 +176,9 @@ def main(which: Sequence[str]) -> None:
     first = SentenceTransformer(str(MODELS / "embedder"), device="cpu")
     jobs = {
         "embedder": lambda: embedder(first),
-        "reranker": lambda: reranker(CrossEncoder(str(MODELS / "reranker"), device="cpu"), first),
+        "reranker": lambda: reranker(
+            CrossEncoder(str(MODELS / "reranker"), device="cpu", model_kwargs={"dtype": torch.float32}), first
+        ),
         "classifier": lambda: classifier(Labeller(MODELS / "classifier")),
     }
     for name in which or jobs:

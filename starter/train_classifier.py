@@ -26,9 +26,9 @@ from scores import CATEGORIES, CATEGORY, PRIORITIES, PRIORITY
 from torch.nn import functional
 from transformers import T5Config, T5ForConditionalGeneration
 
-PIECES, WIDTH, HEADS, HEAD, INNER, LAYERS, LENGTH = 8_000, 128, 2, 32, 256, (2, 1), 256
+PIECES, WIDTH, HEADS, HEAD, INNER, LAYERS, LENGTH = 7_200, 128, 4, 32, 256, (2, 1), 256
 STEPS, BATCH, RATE, SEED = 3_000, 32, 2e-3, 13
-SHARES = {"category": 0.25, "priority": 0.2, "intent": 0.1, "any": 0.45}
+SHARES = {"category": 0.15, "priority": 0.25, "intent": 0.1, "command": 0.2, "any": 0.3}
 LIKELY = {"high": 0.2, "medium": 0.5, "low": 0.3}  # how often a pattern has that priority
 SHARP = 0.05  # the temperature of the teacher's opinion of labels
 PROMPTS = (
@@ -62,7 +62,7 @@ class Question:
 class Questions:
     """Draws questions of every kind."""
 
-    def __init__(self, said: list[str], taught: np.ndarray, pieces: Sequence[str], teacher: Path) -> None:
+    def __init__(self, said: list[str], taught: np.ndarray, pieces: Sequence[str], teacher: Path, real: Path) -> None:
         self.rng, self.np_rng = random.Random(SEED), np.random.default_rng(SEED)
         self.said, self.taught = said, taught
         lengths = np.array([t.count(" ") + 1 for t in said])
@@ -72,10 +72,15 @@ class Questions:
             self.home.setdefault(section, []).append(text)
         self.commands = texts.generated("assistant", teach.ASSISTANT, seed=2)
         self.intents = sorted({section for _, section in self.commands})
+        numbers = {text: i for i, text in enumerate(said)}
+        self.orders = [numbers[text] for text, _ in self.commands] + [numbers[t] for t in texts.spoken(real)]
+        verbs, objects = zip(*(intent.split(" ", 1) for intent in self.intents), strict=True)
+        phrases = sorted({f"{verb} {thing}" for verb in verbs for thing in objects})
         known = set(pieces)
         short = [i for i in np.flatnonzero(lengths <= 2) if all(w in known and len(w) > 3 for w in said[i].split(" "))]
-        self.labels = [said[i] for i in short] + self.intents
-        self.label_vectors = np.concatenate([taught[short], teach.encode(teacher, self.intents)]).astype(np.float32)
+        self.labels = [said[i] for i in short] + phrases
+        self.phrases = range(len(short), len(self.labels))
+        self.label_vectors = np.concatenate([taught[short], teach.encode(teacher, phrases)]).astype(np.float32)
 
     def draw(self) -> Question:
         """One question; a kind is as likely as its share says."""
@@ -112,23 +117,36 @@ class Questions:
         others = self.rng.sample([i for i in self.intents if i != right], self.rng.randint(3, 7))
         return self._one_hot(self.rng.choice(PROMPTS).format(text=text), [right, *others], right)
 
+    def _command(self) -> Question:
+        return self._opinion(self.rng.choice(self.orders), self.phrases)
+
     def _any(self) -> Question:
-        number = int(self.np_rng.choice(self.texts))
+        return self._opinion(int(self.np_rng.choice(self.texts)), range(len(self.labels)))
+
+    def _opinion(self, number: int, among: range) -> Question:
+        """The teacher's opinion of two labels that are near this text and four others."""
         near = self.label_vectors @ self.taught[number].astype(np.float32)
-        best = np.argpartition(-near, 40)[:40]
-        best = best[np.argsort(-near[best])]
-        text = self.said[number]
+        some = near[among.start : among.stop]
+        best = np.argpartition(-some, 40)[:40]
+        best = best[np.argsort(-some[best])] + among.start
         rows = {int(self.rng.choice(best[:4])), int(self.rng.choice(best[4:]))}
         while len(rows) < 6:
-            rows.add(self.rng.randrange(len(self.labels)))
+            rows.add(self.rng.choice(among))
         order = self.rng.sample(sorted(rows), len(rows))
         sharp = np.exp((near[order] - near[order].max()) / SHARP)
-        prompt = self.rng.choice(PROMPTS).format(text=text)
+        prompt = self.rng.choice(PROMPTS).format(text=self.said[number])
         return Question(prompt, tuple(self.labels[r] for r in order), tuple((sharp / sharp.sum()).tolist()))
 
 
 def untrained(table: np.ndarray) -> T5ForConditionalGeneration:
-    """The model before training. ``table``: the embedder's vectors of the pieces, likeliest first."""
+    """The model before training, which already leans to labels that lie near the text.
+
+    Args:
+        table: the embedder's vectors of the pieces, likeliest first.
+
+    The encoder begins as nearly nothing but its input, the decoder's look at it as a plain mean: what comes out is the
+    mean of the text's vectors, compared with each label's.
+    """
     torch.manual_seed(SEED)
     config = T5Config(
         vocab_size=len(table) + 3,
@@ -146,8 +164,16 @@ def untrained(table: np.ndarray) -> T5ForConditionalGeneration:
     )
     model = T5ForConditionalGeneration(config)
     alike = torch.from_numpy(table).float()
+    alike = alike / alike.square().mean(1, keepdim=True).sqrt().clamp_min(1e-3)
     with torch.no_grad():
-        model.shared.weight[3:] = alike / alike.square().mean().sqrt()
+        model.shared.weight[:3] = torch.randn(3, WIDTH) * 0.1
+        model.shared.weight[3:] = alike
+        for block in [*model.encoder.block, *model.decoder.block]:
+            block.layer[0].SelfAttention.o.weight.mul_(0.2)
+            block.layer[-1].DenseReluDense.wo.weight.mul_(0.2)
+        look = model.decoder.block[0].layer[1].EncDecAttention
+        look.v.weight[:] = torch.eye(WIDTH)
+        look.o.weight[:] = torch.eye(WIDTH) * 2
     return model
 
 
@@ -233,7 +259,7 @@ def main() -> None:
     said, taught = common.taught(where)
     pieces = json.loads((where.work / "pieces.json").read_text())[:PIECES]
     table = load_file(where.models / "embedder/model.safetensors")["embedding.weight"][2 : PIECES + 2]
-    questions = Questions(said, taught, pieces, where.teacher)
+    questions = Questions(said, taught, pieces, where.teacher, where.real)
     print(f"{len(questions.texts)} texts, {len(questions.labels)} labels")
     model = untrained(table)
     print(f"{sum(p.numel() for p in model.parameters())} parameters")

@@ -51,7 +51,7 @@ class Batches:
     def __init__(self, taught: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> None:
         self._rng, self._all = rng, np.arange(len(taught))
         self._long = np.flatnonzero(lengths >= 50)
-        cluster = _clusters(taught, rng)
+        cluster = clusters(taught, rng)
         members = (np.flatnonzero((cluster == k) & (lengths >= 6)) for k in range(CLUSTERS))
         self._clusters = [m for m in members if len(m) >= ALIKE]
 
@@ -62,7 +62,7 @@ class Batches:
         return np.concatenate([*near, self._rng.choice(self._all, ANY), self._rng.choice(self._long, LONG)])
 
 
-def _clusters(vectors: np.ndarray, rng: np.random.Generator, rounds: int = 3) -> np.ndarray:
+def clusters(vectors: np.ndarray, rng: np.random.Generator, rounds: int = 3) -> np.ndarray:
     """Spherical k-means: the cluster of every vector."""
     centres = vectors[rng.choice(len(vectors), CLUSTERS, replace=False)].astype(np.float32)
     for _ in range(rounds):

@@ -2,7 +2,8 @@
 
 It starts from the starter embedder's vectors, and its attention starts as "look for my like in the other text", so
 that it need not find out from pairs alone that words can be alike. Then it learns from groups of one query and eight
-texts, near and far, to order them as all-MiniLM-L6-v2 orders them.
+texts to order them as all-MiniLM-L6-v2 orders them: first near ones against any, which share words; then texts of the
+query's cluster against any, which share only their subject.
 """
 
 from __future__ import annotations
@@ -17,11 +18,17 @@ import numpy as np
 import torch
 import vocabulary
 from safetensors.numpy import load_file
+from tokenizers import Tokenizer
 from torch.nn import functional
+from train_embedder import CLUSTERS, clusters
 from transformers import BertConfig, BertForSequenceClassification
 
 PIECES, WIDTH, LAYERS, HEADS, INNER, LENGTH = 7_200, 128, 3, 4, 256, 256
-STEPS, GROUPS, DOCUMENTS, RATE, SEED = 2_600, 12, 8, 1.5e-3, 12
+STAGES = (  # steps, learning rate, how often a group has (near texts, texts of its cluster) among its eight
+    (2_600, 1.5e-3, {(4, 0): 1.0}),
+    (1_500, 1.0e-3, {(4, 0): 0.2, (1, 2): 0.2, (0, 4): 0.2, (0, 1): 0.4}),
+)
+GROUPS, DOCUMENTS, SEED = 12, 8, 12
 SHARP, ZERO = 14.0, 0.36  # logit = SHARP * (the teacher's cosine - ZERO)
 QUERIES, NEAR = 20_000, 48
 
@@ -36,6 +43,9 @@ class Groups:
         self.documents = np.flatnonzero(lengths >= 4)
         self.queries = self.rng.permutation(np.flatnonzero((lengths >= 2) & (lengths <= 30)))[:QUERIES]
         self.near = self._nearest()
+        cluster = clusters(taught, self.rng)
+        self.cluster = cluster[self.queries]
+        self.members = [self.documents[cluster[self.documents] == k] for k in range(CLUSTERS)]
 
     def _nearest(self) -> np.ndarray:
         """The NEAR nearest documents of every query, the query itself left out."""
@@ -46,15 +56,16 @@ class Groups:
             found.append((rows @ pool.T).topk(NEAR + 1).indices[:, 1:].numpy())
         return self.documents[np.concatenate(found)]
 
-    def sample(self, groups: int, documents: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Text numbers of queries (groups), of documents (groups, documents), and cosines of that shape."""
-        picked = self.rng.integers(len(self.queries), size=groups)
-        rows = np.empty((groups, documents), np.int64)
+    def sample(self, mix: dict[tuple[int, int], float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Text numbers of queries (GROUPS), of documents (GROUPS, DOCUMENTS), and cosines of that shape."""
+        picked = self.rng.integers(len(self.queries), size=GROUPS)
+        rows = np.empty((GROUPS, DOCUMENTS), np.int64)
         for g, q in enumerate(picked):
-            neighbour = self.near[q]
+            near, same = list(mix)[self.rng.choice(len(mix), p=list(mix.values()))]
             reach = NEAR if self.rng.random() < 0.5 else 12
-            close = self.rng.choice(neighbour[:reach], documents // 2, replace=False)
-            rows[g] = [*close, *self.rng.choice(self.documents, documents - len(close))]
+            close = self.rng.choice(self.near[q][:reach], near, replace=False)
+            kin = self.rng.choice(self.members[self.cluster[q]], same)
+            rows[g] = [*close, *kin, *self.rng.choice(self.documents, DOCUMENTS - near - same)]
         queries = self.queries[picked]
         cosines = np.einsum("gd,gnd->gn", self.taught[queries].astype(np.float32), self.taught[rows].astype(np.float32))
         return queries, rows, cosines
@@ -96,22 +107,35 @@ def untrained(table: np.ndarray, pieces: int) -> BertForSequenceClassification:
 
 
 def train(model: BertForSequenceClassification, groups: Groups, pieces: list[str]) -> None:
-    """Tune the model in place."""
+    """Tune the model in place, one stage after the other."""
     tokenizer = vocabulary.bert(pieces, LENGTH)
     tokenizer.enable_padding()
+    for steps, rate, mix in STAGES:
+        stage(model, tokenizer, groups, steps, rate, mix)
+
+
+def stage(
+    model: BertForSequenceClassification,
+    tokenizer: Tokenizer,
+    groups: Groups,
+    steps: int,
+    rate: float,
+    mix: dict[tuple[int, int], float],
+) -> None:
+    """Tune the model in place."""
     table = {id(p) for p in model.bert.embeddings.parameters()}
     optimizer = torch.optim.AdamW(
         [
-            {"params": [p for p in model.parameters() if id(p) in table], "lr": RATE / 3, "top": RATE / 3},
-            {"params": [p for p in model.parameters() if id(p) not in table], "lr": RATE, "top": RATE},
+            {"params": [p for p in model.parameters() if id(p) in table], "top": rate / 3},
+            {"params": [p for p in model.parameters() if id(p) not in table], "top": rate},
         ],
         weight_decay=0.01,
     )
     began, lately = time.monotonic(), 0.0
-    for step in range(1, STEPS + 1):
+    for step in range(1, steps + 1):
         for part in optimizer.param_groups:
-            part["lr"] = part["top"] * common.pace(step, STEPS)
-        queries, rows, cosines = groups.sample(GROUPS, DOCUMENTS)
+            part["lr"] = part["top"] * common.pace(step, steps)
+        queries, rows, cosines = groups.sample(mix)
         pairs = [(groups.texts[q], groups.texts[d]) for q, some in zip(queries, rows, strict=True) for d in some]
         wanted = SHARP * (torch.from_numpy(cosines) - ZERO)
         logits = predict(model, tokenizer, pairs).view(wanted.shape)
@@ -127,9 +151,9 @@ def train(model: BertForSequenceClassification, groups: Groups, pieces: list[str
             lately = 0.0
 
 
-def predict(model: BertForSequenceClassification, tokenizer: object, pairs: list[tuple[str, str]]) -> torch.Tensor:
+def predict(model: BertForSequenceClassification, tokenizer: Tokenizer, pairs: list[tuple[str, str]]) -> torch.Tensor:
     """Logits of pairs, the short ones in one batch and the long ones in another."""
-    encoded = tokenizer.encode_batch(pairs)  # type: ignore[attr-defined]
+    encoded = tokenizer.encode_batch(pairs)
     lengths = np.array([sum(e.attention_mask) for e in encoded])
     order = np.argsort(lengths)
     out = []

@@ -29,3 +29,17 @@ def figures() -> dict[str, float]:
     )
     rows = (line.split() for line in done.stdout.splitlines())
     return {f"{model} {figure}": float(value) for model, figure, value in rows}
+
+
+@pytest.mark.parametrize(
+    ("figure", "floor"),
+    [
+        ("embedder sts-dev", 0.76),
+        ("embedder cranfield", 0.245),
+        ("classifier category", 0.86),
+        ("classifier priority", 0.72),
+        ("classifier snips", 0.37),
+    ],
+)
+def test_the_figure_holds(figures: dict[str, float], figure: str, floor: float) -> None:
+    assert figures[figure] >= floor
