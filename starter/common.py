@@ -60,6 +60,16 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
 
 
+def config(directory: Path, value: dict[str, Any]) -> None:
+    """``config.json`` without what transformers says of every model and what means nothing here."""
+    idle = {"_name_or_path", "chunk_size_feed_forward", "is_decoder", "output_attentions", "output_hidden_states"}
+    idle |= {"classifier_dropout", "problem_type", "return_dict", "use_cache"}
+    kept = {key: one for key, one in value.items() if key not in idle and one is not None}
+    if value["model_type"] == "t5":  # the labels are the caller's
+        kept = {key: one for key, one in kept.items() if key not in {"id2label", "label2id"}}
+    write_json(directory / "config.json", kept)
+
+
 def weights(directory: Path, tensors: dict[str, np.ndarray]) -> None:
     """``model.safetensors`` in half precision."""
     directory.mkdir(parents=True, exist_ok=True)

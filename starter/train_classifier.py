@@ -236,7 +236,7 @@ def save(directory: Path, model: T5ForConditionalGeneration, pieces: list[str]) 
     common.weights(directory, {k: v.numpy() for k, v in model.state_dict().items() if k not in tied})
     common.tokenizer(directory, vocabulary.t5(pieces, LENGTH))
     config = model.config.to_dict() | {"architectures": ["T5ForConditionalGeneration"], "dtype": "float16"}
-    common.write_json(directory / "config.json", config)
+    common.config(directory, config)
     common.write_json(
         directory / "generation_config.json", {"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
     )

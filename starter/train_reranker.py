@@ -178,7 +178,7 @@ def save(directory: Path, model: BertForSequenceClassification, pieces: list[str
         "dtype": "float16",
         "sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"},
     }
-    common.write_json(directory / "config.json", config)
+    common.config(directory, config)
     common.write_json(
         directory / "tokenizer_config.json",
         {
