@@ -43,9 +43,7 @@ class HardtackError(Exception):
 
     exit_code: ClassVar[int] = 3
 
-    def __init__(
-        self, what: str, *, where: str = "", expected: str = "", found: str = "", mend: str = ""
-    ) -> None:
+    def __init__(self, what: str, *, where: str = "", expected: str = "", found: str = "", mend: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where

@@ -1,7 +1,6 @@
 """What a model directory says it is, read once and frozen: architecture, modules, lengths, prompts, labels.
 
-Reads small JSON files only. What is not understood is an :class:`~hardtack.errors.UnsupportedModel` that names the
-file and the key; nothing is guessed.
+Values only; :mod:`hardtack.runtime.read_layout` reads them.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from hardtack.spec.words import Pooling, Similarity, Task
 
@@ -47,6 +46,7 @@ class Tokenizing:
         pad_type_id: token type of padding.
         pad_left: padding goes left of the text.
         special: whether special tokens are added (static models: no).
+        lowercase: texts are lower-cased first, whatever the tokenizer itself does.
     """
 
     file: str
@@ -55,6 +55,36 @@ class Tokenizing:
     pad_type_id: int = 0
     pad_left: bool = False
     special: bool = True
+    lowercase: bool = False
+
+
+class Overrides(Protocol):
+    """What a manifest may say otherwise than the model's own files; None: as the files say."""
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens a text is cut to."""
+        ...
+
+    @property
+    def prompts(self) -> Mapping[str, str] | None:
+        """Instead of the model's prompts, all of them."""
+        ...
+
+    @property
+    def pooling(self) -> Pooling | None:
+        """Instead of the model's pooling."""
+        ...
+
+    @property
+    def normalize(self) -> bool | None:
+        """Whether vectors are normalised, whatever the modules say."""
+        ...
+
+    @property
+    def similarity(self) -> Similarity | None:
+        """Instead of the model's similarity."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -89,7 +119,7 @@ class Layout:
     dense: tuple[Dense, ...] = ()
     normalize: bool = False
     similarity: Similarity = Similarity.COSINE
-    prompts: Mapping[str, str] = field(default=_EMPTY)
+    prompts: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     default_prompt: str | None = None
     labels: tuple[str, ...] = ()
     activation: str | None = None

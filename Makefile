@@ -1,0 +1,59 @@
+# Every target makes the virtual environment it needs from nothing but python3.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PIP = -m pip install --quiet --disable-pip-version-check
+HARDTACK_REAL ?= $(abspath ../shared/real)
+export HARDTACK_REAL
+
+BASE  = .venv/.base
+DEV   = .venv/.dev
+TORCH = .venv-torch/.torch
+
+.PHONY: help demo test test-all lint format bench docs clean
+
+help:            ## what there is to make
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(BASE)    ## the whole way with the starter models, in a minute, with no network
+	.venv/bin/hardtack demo
+
+test: $(DEV)     ## every test that needs neither torch nor the real models
+	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real"
+
+test-all: $(DEV) $(TORCH)  ## all of them: torch, and the real models under HARDTACK_REAL
+	.venv/bin/python -m pytest -q -n 2 -m "not torch"
+	.venv-torch/bin/python -m pytest -q -m "torch"
+
+lint: $(DEV)     ## ruff, mypy, and the generated parts of the docs
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/python docs/generate.py --check
+
+format: $(DEV)   ## let ruff mend what it can
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench: $(TORCH)  ## side by side with sentence-transformers: ratios, medians
+	.venv-torch/bin/python -m benchmarks
+
+docs: $(DEV)     ## write the generated parts of the docs anew
+	.venv/bin/python docs/generate.py
+
+clean:           ## remove what the other targets made
+	rm -rf .venv .venv-torch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+
+$(BASE): pyproject.toml
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP) -e .
+	touch $@
+
+$(DEV): $(BASE)
+	.venv/bin/python $(PIP) -e '.[dev]'
+	touch $@
+
+# torch first and by itself: any other order pulls gigabytes of CUDA packages
+$(TORCH): pyproject.toml
+	test -x .venv-torch/bin/python || $(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/python $(PIP) torch==2.13.0
+	.venv-torch/bin/python $(PIP) -e '.[torch,dev]'
+	touch $@

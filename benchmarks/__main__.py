@@ -1,0 +1,43 @@
+"""Runs the subjects: every module of this package that has a ``main``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import platform
+import sys
+from pathlib import Path
+
+import benchmarks
+
+
+def main() -> int:
+    """Run the subjects named on the command line, or all of them."""
+    subjects = [
+        name for _, name, _ in pkgutil.iter_modules(benchmarks.__path__) if not name.startswith(("_", "measure"))
+    ]
+    chosen = sys.argv[1:] or subjects
+    if unknown := set(chosen) - set(subjects):
+        print(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join(subjects)}", file=sys.stderr)
+        return 2
+    print(f"{platform.python_implementation()} {platform.python_version()}, {_cpu()}, {os.cpu_count()} CPUs")
+    for subject in chosen:
+        print(f"\n## {subject} (load {os.getloadavg()[0]:.1f})\n", flush=True)
+        importlib.import_module(f"benchmarks.{subject}").main()
+    return 0
+
+
+def _cpu() -> str:
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    lines = [line for line in text.splitlines() if ":" in line]
+    fields = dict(reversed([tuple(part.strip() for part in line.split(":", 1)) for line in lines]))
+    flags = set(str(fields.get("flags", "")).split())
+    shown = [
+        flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8") if flag in flags
+    ]
+    return f"{fields.get('model name', platform.machine())} ({' '.join(shown) or 'no flags known'})"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

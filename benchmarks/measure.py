@@ -1,0 +1,37 @@
+"""What every subject measures with: alternating runs, medians, and a line for each target."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+
+def alternate(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Run A B C A B C …, ``rounds`` times, and give the median of what each returns."""
+    seen: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            seen[name].append(run())
+    return {name: statistics.median(values) for name, values in seen.items()}
+
+
+def seconds_of(command: Sequence[str], env: Mapping[str, str] | None = None) -> float:
+    """Wall-clock seconds of a process, from its start to its end; it must end well."""
+    began = time.perf_counter()
+    done = subprocess.run(command, env=None if env is None else dict(env), capture_output=True, text=True)
+    took = time.perf_counter() - began
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command[:3])} … ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+    return took
+
+
+def target(name: str, figure: float, goal: float, *, unit: str = "×", at_least: bool = True) -> bool:
+    """Print one target: the figure, what it is to be, and whether it is."""
+    reached = figure >= goal if at_least else figure <= goal
+    sign = "≥" if at_least else "≤"
+    print(f"{'reached' if reached else 'MISSED ':<8} {name}: {figure:.2f} {unit} ({sign} {goal:g} {unit})")
+    sys.stdout.flush()
+    return reached

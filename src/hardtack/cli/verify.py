@@ -1,0 +1,49 @@
+"""``hardtack verify``: compare files with the lock, without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hardtack.cli.output import print_json, reporting, size, table
+from hardtack.offline.prove import check_pantry
+from hardtack.project import Project
+from hardtack.spec.verify import Checked
+
+
+@click.command("verify")
+@click.argument("pantry", type=click.Path(path_type=Path), required=False)
+@reporting
+def command(pantry: Path | None, as_json: bool, quiet: bool) -> int:
+    """Compare every file with the lock: of PANTRY, or, where none is named, of this project's models in the store.
+
+    Missing, changed, cut short, a git-LFS pointer, or (in a pantry) not in the lock: each is listed, and the exit code
+    is 1.
+    """
+    results = {str(pantry): check_pantry(pantry)} if pantry else Project.here().verify()
+    good = all(checked.good for checked in results.values())
+    if as_json:
+        print_json({"good": good, "checked": {name: _plain(checked) for name, checked in results.items()}})
+    elif not (quiet and good):
+        click.echo(_describe(results))
+    return 0 if good else 1
+
+
+def _plain(checked: Checked) -> dict[str, object]:
+    findings = [
+        {"kind": f.kind.value, "path": f.path, "expected": f.expected, "found": f.found} for f in checked.findings
+    ]
+    return {"good": checked.good, "files": checked.files, "bytes": checked.bytes, "findings": findings}
+
+
+def _describe(results: dict[str, Checked]) -> str:
+    lines = []
+    for name, checked in results.items():
+        verdict = "as locked" if checked.good else f"{len(checked.findings)} NOT as locked"
+        lines.append(f"{name}: {checked.files} files, {size(checked.bytes)}, {verdict}")
+        rows = [(f"  {f.kind.value}", f.path, f"expected {f.expected}", f"found {f.found}") for f in checked.findings]
+        lines += [table(rows)] if rows else []
+    if not all(checked.good for checked in results.values()):
+        lines.append("mend: hardtack pull (store), hardtack bake (pantry)")
+    return "\n".join(lines)

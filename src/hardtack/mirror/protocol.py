@@ -1,0 +1,295 @@
+"""The Hub's protocol, read only: from what is served and a request to a response, with no socket in between.
+
+The table :data:`ROUTES` is the whole of it. What is answered follows what huggingface_hub 1.31 to 2.4, transformers 5
+and the Rust hf-hub ask for and read back. Refused on purpose: every write, redirects (files are answered with 200 or
+206 at once), compression, datasets and spaces, and Xet (none of its headers or fields is sent, so clients stay off it).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
+
+from hardtack.mirror import describe, page
+from hardtack.mirror.content import Content, Repo, Revision
+from hardtack.mirror.messages import Request, Response, Slice, Unsatisfiable, byte_range, is_on
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a mirror answers: only to those who show ``token``, if there is one; lists in pages of ``page_size``."""
+
+    token: str | None = None
+    page_size: int = 1000
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request at its route: ``parts`` are the decoded pieces of the path; ``trusted`` means it showed the token."""
+
+    content: Content
+    request: Request
+    rules: Rules
+    trusted: bool
+    parts: Mapping[str, str]
+
+
+Answer = Callable[[Call], Response]
+
+
+class Route(NamedTuple):
+    """A method, a pattern for the still encoded path, and what answers it."""
+
+    method: str
+    pattern: re.Pattern[str]
+    answer: Answer
+
+
+def answer(content: Content, request: Request, rules: Rules = Rules()) -> Response:
+    """The response to a request. HEAD is GET without its body."""
+    trusted = rules.token is not None and _shows(request, rules.token)
+    if rules.token is not None and not trusted:
+        return _without_body(request, _unauthorized(request))
+    method = "GET" if request.method == "HEAD" else request.method
+    matches = [(route, match) for route in ROUTES if (match := route.pattern.fullmatch(request.path))]
+    for route, match in matches:
+        if route.method == method:
+            parts = {name: unquote(part) for name, part in match.groupdict().items() if part is not None}
+            return _without_body(request, route.answer(Call(content, request, rules, trusted, parts)))
+    if matches:
+        return _without_body(request, _error(405, "This mirror is read only.", ("Allow", "GET, HEAD")))
+    return _without_body(request, _error(404, "This mirror has no such page."))
+
+
+def _shows(request: Request, token: str) -> bool:
+    scheme, _, shown = (request.header("authorization") or "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), token.encode())
+
+
+def _without_body(request: Request, response: Response) -> Response:
+    return replace(response, body=b"") if request.method == "HEAD" else response
+
+
+# What may go wrong. Codes are from huggingface_hub's `hf_raise_for_status`. Over plain http a client does not guess
+# what a 401 means, so the code is always sent. Nothing of the request is repeated in a header.
+
+
+def _error(status: int, message: str, *headers: tuple[str, str], code: str | None = None) -> Response:
+    named = (("X-Error-Code", code),) if code else ()
+    return Response.json({"error": message}, ("X-Error-Message", message), *named, *headers, status=status)
+
+
+def _unauthorized(request: Request) -> Response:
+    challenge = ("WWW-Authenticate", 'Bearer realm="hardtack mirror"')
+    if request.header("authorization") is None:
+        return _error(401, "This mirror wants a token.", challenge, code="RepoNotFound")
+    return _error(401, "Invalid credentials in Authorization header", challenge)
+
+
+def _repo_not_found(_call: Call) -> Response:
+    return _error(404, "Repository not found", code="RepoNotFound")
+
+
+def _entry_not_found(revision: Revision) -> Response:
+    # The commit lets a client remember that the file is missing: huggingface_hub writes `.no_exist/<commit>/<path>`.
+    return _error(404, "Entry not found", ("X-Repo-Commit", revision.commit), code="EntryNotFound")
+
+
+def _with_repo(inner: Callable[[Call, Repo], Response]) -> Answer:
+    def found(call: Call) -> Response:
+        repo = call.content.repos.get(call.parts["repo"])
+        if repo is None or (repo.private and not call.trusted):
+            return _repo_not_found(call)
+        return inner(call, repo)
+
+    return found
+
+
+def _with_revision(inner: Callable[[Call, Repo, Revision], Response]) -> Answer:
+    def found(call: Call, repo: Repo) -> Response:
+        revision = repo.find(call.parts.get("revision", "main"))
+        if revision is None:
+            return _error(404, "Revision not found", code="RevisionNotFound")
+        return inner(call, repo, revision)
+
+    return _with_repo(found)
+
+
+@_with_revision
+def _model(call: Call, repo: Repo, revision: Revision) -> Response:
+    flag = call.request.flag
+    return Response.json(describe.model(repo, revision, blobs=flag("blobs"), security=flag("securityStatus")))
+
+
+@_with_revision
+def _tree(call: Call, _repo: Repo, revision: Revision) -> Response:
+    folder = call.parts.get("path", "")
+    if folder not in revision.folders:
+        return _entry_not_found(revision)
+    entries = revision.below(folder, recursive=call.request.flag("recursive"))
+    return _paged(call, [(each.path, describe.entry(each)) for each in entries])
+
+
+@_with_revision
+def _paths_info(call: Call, _repo: Repo, revision: Revision) -> Response:
+    entries = (revision.entry(path.strip("/")) for path in dict.fromkeys(_asked_paths(call.request)))
+    return Response.json([describe.entry(each) for each in entries if each is not None])
+
+
+def _asked_paths(request: Request) -> list[str]:
+    """Paths from a form, as huggingface_hub posts them, or from JSON, as huggingface.js does."""
+    if not (request.header("content-type") or "").startswith("application/json"):
+        return parse_qs(request.body.decode(errors="replace")).get("paths", [])
+    try:
+        asked = json.loads(request.body)
+    except (ValueError, RecursionError):
+        return []
+    paths = asked.get("paths") if isinstance(asked, dict) else None
+    return [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
+
+
+@_with_repo
+def _refs(call: Call, repo: Repo) -> Response:
+    return Response.json(describe.refs(repo, pull_requests=is_on(call.request.value("include_prs"))))
+
+
+@_with_revision
+def _commits(_call: Call, repo: Repo, revision: Revision) -> Response:
+    return Response.json(describe.commits(repo, revision))
+
+
+@_with_repo
+def _auth_check(call: Call, repo: Repo) -> Response:
+    return _gated() if repo.gated and not call.trusted else Response.json({})
+
+
+def _gated() -> Response:
+    return _error(403, "This repository is gated; the mirror's token opens it.", code="GatedRepo")
+
+
+@_with_revision
+def _resolve(call: Call, repo: Repo, revision: Revision) -> Response:
+    if repo.gated and not call.trusted:
+        return _gated()
+    file = revision.files.get(call.parts["path"])
+    if file is None:
+        return _entry_not_found(revision)
+    etag = f'"{file.etag}"'
+    headers = [
+        ("Content-Type", "application/octet-stream"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Accept-Ranges", "bytes"),
+        ("X-Repo-Commit", revision.commit),
+        ("ETag", etag),
+    ]
+    if file.lfs:
+        headers += [("X-Linked-Etag", etag), ("X-Linked-Size", str(file.size))]
+    try:
+        span = byte_range(_asked_range(call.request, etag), file.size)
+    except Unsatisfiable:
+        outside = ("Content-Range", f"bytes */{file.size}")
+        return _error(416, "Not one of these bytes is there.", *headers[1:], outside)
+    first, last = span if span else (0, file.size - 1)
+    length = last - first + 1
+    headers.append(("Content-Length", str(length)))
+    if span:
+        headers.append(("Content-Range", f"bytes {first}-{last}/{file.size}"))
+    return Response(
+        206 if span else 200, tuple(headers), Slice(file.source, first, length, file.size, file.modified_ns)
+    )
+
+
+def _asked_range(request: Request, etag: str) -> str | None:
+    # RFC 9110 gives Range a meaning for GET alone; and If-Range with anything but this very etag asks for the whole.
+    if request.method != "GET" or request.header("if-range") not in (None, etag):
+        return None
+    return request.header("range")
+
+
+def _models(call: Call) -> Response:
+    request = call.request
+    search, author, tags = request.value("search"), request.value("author"), {*request.values("filter")}
+    task = request.value("pipeline_tag")
+    detailed = any(request.flag(name) for name in ("full", "cardData", "config")) or bool(request.values("expand"))
+    items: list[tuple[str, Any]] = []
+    for repo in call.content.repos.values():
+        revision = repo.find("main")
+        if (
+            revision is not None
+            and (call.trusted or not repo.private)
+            and (search or "").lower() in repo.id.lower()
+            and author in (None, repo.author)
+            and task in (None, revision.card.pipeline_tag)
+            and tags <= {*revision.card.tags}
+        ):
+            items.append((repo.id, (describe.model if detailed else describe.summary)(repo, revision)))
+    return _paged(call, items)
+
+
+def _paged(call: Call, items: Sequence[tuple[str, Any]]) -> Response:
+    """A page of items that come sorted by their keys. The cursor is the last key given, so a page needs no memory."""
+    asked, cursor = call.request.value("limit"), call.request.value("cursor")
+    size = max(1, min(int(asked), call.rules.page_size)) if asked and re.fullmatch("[0-9]{1,9}", asked) else None
+    rest = [(key, item) for key, item in items if cursor is None or key > cursor]
+    shown = rest[: size or call.rules.page_size]
+    body = [item for _, item in shown]
+    if len(shown) == len(rest):
+        return Response.json(body)
+    kept = [(name, value) for name, value in parse_qsl(call.request.query) if name != "cursor"]
+    query = urlencode([*kept, ("cursor", shown[-1][0])])
+    path = quote(call.request.path, safe="/%")
+    return Response.json(body, ("Link", f'<{call.request.base}{path}?{query}>; rel="next"'))
+
+
+def _whoami(call: Call) -> Response:
+    if not call.trusted:
+        return _error(401, "This mirror knows no users.")
+    token = {"displayName": "mirror", "role": "read"}
+    user = {"type": "user", "id": "mirror", "name": "mirror", "fullname": "hardtack mirror", "orgs": []}
+    return Response.json(user | {"auth": {"type": "access_token", "accessToken": token}})
+
+
+def _agent_harnesses(_call: Call) -> Response:
+    # huggingface_hub keeps this for a day; while it is answered with an error, every command asks again.
+    return Response.json({"standardEnvVars": [], "harnesses": {}})
+
+
+def _page(call: Call) -> Response:
+    repos = [repo for repo in call.content.repos.values() if call.trusted or not repo.private]
+    text = page.render(repos, call.request.base, wants_token=call.rules.token is not None)
+    return Response.of(200, text.encode(), "text/html; charset=utf-8", ("Content-Security-Policy", page.POLICY))
+
+
+def _route(method: str, pattern: str, inner: Answer) -> Route:
+    pieces = {
+        # The shorter id first: in /name/resolve/main/x/resolve/y the repository is "name".
+        "<repo>": r"(?P<repo>[^/]+(?:/[^/]+)??)",
+        # Quoted it is one segment; unquoted refs are taken too, since the Hub takes them.
+        "<revision>": r"(?P<revision>refs/(?:pr|convert|heads|tags)/[^/]+|[^/]+)",
+        "<path>": r"(?P<path>.+?)",
+    }
+    for name, piece in pieces.items():
+        pattern = pattern.replace(name, piece)
+    return Route(method, re.compile(pattern, re.DOTALL), inner)
+
+
+ROUTES: tuple[Route, ...] = (
+    _route("GET", r"/", _page),
+    _route("GET", r"/api/models/?", _models),
+    _route("GET", r"/api/whoami-v2", _whoami),
+    _route("GET", r"/api/agent-harnesses", _agent_harnesses),
+    _route("GET", r"/(?:api/)?(?:datasets|spaces)/.*", _repo_not_found),
+    _route("GET", r"/(?:api/models/)?<repo>/resolve/<revision>/<path>", _resolve),
+    _route("GET", r"/api/models/<repo>/revision/<revision>", _model),
+    _route("GET", r"/api/models/<repo>/tree/<revision>(?:/<path>)?/?", _tree),
+    _route("POST", r"/api/models/<repo>/paths-info/<revision>", _paths_info),
+    _route("GET", r"/api/models/<repo>/refs", _refs),
+    _route("GET", r"/api/models/<repo>/commits/<revision>", _commits),
+    _route("GET", r"/api/models/<repo>/auth-check", _auth_check),
+    _route("GET", r"/api/models/<repo>", _model),
+)

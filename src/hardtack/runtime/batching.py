@@ -1,0 +1,171 @@
+"""Which texts run together, and how their rows come back in order.
+
+Texts of like length share a batch, so that little is padding; a batch has a greatest number of rows and of tokens,
+padding counted, so that memory has a bound; lengths are rounded up to a multiple, as each new shape costs an engine
+6–50 ms the first time. Texts are tokenized a window at a time, while the engine runs what came before.
+
+Knows no tokenizer, no engine and no task: what is run is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardtack.errors import UnsupportedModel
+from hardtack.runtime.engines.interface import Engine, Feed
+from hardtack.runtime.layout import Tokenizing
+from hardtack.runtime.tokens import Ids, Tokenized
+
+Progress = Callable[[int, int], None]
+"""Called as rows come in with how many are done and how many there are."""
+
+FeedOf = Callable[[Sequence[Tokenized], int], Feed]
+"""Makes a feed of some tokenized texts and the length they are padded to."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much runs at once.
+
+    Attributes:
+        rows: texts in a batch at most.
+        tokens: tokens in a batch at most, padding counted; a single text may be longer.
+        multiple: lengths are rounded up to a multiple of it.
+        window: texts that are tokenized together.
+    """
+
+    rows: int = 32
+    tokens: int = 8192
+    multiple: int = 8
+    window: int = 1024
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows that run together: their numbers in the input, and the length they are padded to."""
+
+    rows: tuple[int, ...]
+    width: int
+
+
+def plan(lengths: Sequence[int], budget: Budget, longest: int | None = None) -> list[Batch]:
+    """Share rows out among batches, the longest first: what does not fit in memory then fails at once.
+
+    Every row is in just one batch. A batch's width is its longest row rounded up to ``budget.multiple``, but never
+    rounded past ``longest``, for which a model may have no position.
+
+    Args:
+        lengths: tokens of each row.
+        budget: what a batch may hold.
+        longest: the model's greatest length, or None.
+    """
+    batches: list[Batch] = []
+    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    start = 0
+    while start < len(order):
+        length = max(1, lengths[order[start]])
+        width = -(-length // budget.multiple) * budget.multiple
+        if longest is not None:
+            width = max(length, min(width, longest))
+        size = max(1, min(budget.rows, budget.tokens // width))
+        batches.append(Batch(tuple(order[start : start + size]), width))
+        start += size
+    return batches
+
+
+def pad(rows: Sequence[Ids], width: int, fill: int, *, left: bool) -> Ids:
+    """Rows of ids as one ``(B, width)`` int64 array."""
+    padded = np.full((len(rows), width), fill, dtype=np.int64)
+    for number, row in enumerate(rows):
+        if left:
+            padded[number, width - len(row) :] = row
+        else:
+            padded[number, : len(row)] = row
+    return padded
+
+
+def encoder_feed(inputs: Sequence[str], tokenizing: Tokenizing) -> FeedOf:
+    """A maker of feeds for an encoder that has these inputs, of those that :mod:`.engines.interface` names."""
+
+    def feed(texts: Sequence[Tokenized], width: int) -> Feed:
+        left = tokenizing.pad_left
+        made = {
+            "input_ids": pad([text.ids for text in texts], width, tokenizing.pad_id, left=left),
+            "attention_mask": pad([np.ones(len(text), np.int64) for text in texts], width, 0, left=left),
+        }
+        if "token_type_ids" in inputs:
+            made["token_type_ids"] = pad([text.types for text in texts], width, tokenizing.pad_type_id, left=left)
+        return made
+
+    return feed
+
+
+def run_sorted(
+    engine: Engine,
+    sizes: Sequence[int],
+    tokenize: Callable[[Sequence[int]], Sequence[Tokenized]],
+    feed_of: FeedOf,
+    width: int,
+    *,
+    budget: Budget,
+    longest: int | None = None,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Run every input and return one row each, ``(n, width)`` float32, in the order of the input.
+
+    Args:
+        engine: what runs the batches.
+        sizes: how long each input roughly is, in characters; decides only what is tokenized together.
+        tokenize: takes numbers of inputs, gives their tokens.
+        feed_of: makes the feed of a batch.
+        width: columns of the answer.
+        budget: how much runs at once.
+        longest: the model's greatest length, or None.
+        progress: told of rows that are done, from whichever thread they come in on, one call at a time.
+
+    Raises:
+        UnsupportedModel: the answer is not finite: such vectors would poison an index without a word.
+    """
+    answer = np.empty((len(sizes), width), dtype=np.float32)
+    under_way: dict[int, list[int]] = {}
+    one_at_a_time = Lock()
+    done = 0
+
+    def feeds() -> Iterator[Feed]:
+        order = sorted(range(len(sizes)), key=lambda row: -sizes[row])
+        number = count()
+        for start in range(0, len(order), budget.window):
+            numbers = order[start : start + budget.window]
+            tokenized = tokenize(numbers)
+            for batch in plan([len(text) for text in tokenized], budget, longest):
+                under_way[next(number)] = [numbers[row] for row in batch.rows]
+                yield feed_of([tokenized[row] for row in batch.rows], batch.width)
+
+    def deliver(number: int, rows: NDArray[np.float32]) -> None:
+        nonlocal done
+        with one_at_a_time:
+            places = under_way.pop(number)
+            if rows.shape != (len(places), width):
+                raise ValueError(f"the engine gave {rows.shape} where {(len(places), width)} was due")
+            if not np.isfinite(rows).all():
+                raise UnsupportedModel(
+                    "the model answers with something that is no number",
+                    where=f"{engine.info.name}, {engine.info.precision}", expected="finite numbers",
+                    found="nan or inf", mend='hardtack lock  # after setting precision = "fp32"',
+                )  # fmt: skip
+            answer[places] = rows
+            done += len(places)
+            if progress is not None:
+                progress(done, len(sizes))
+
+    if len(sizes):
+        engine.run(feeds(), deliver)
+    if done != len(sizes):
+        raise ValueError(f"the engine answered {done} of {len(sizes)} rows")
+    return answer

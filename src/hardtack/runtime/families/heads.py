@@ -1,0 +1,100 @@
+"""What comes after a transformer: pooling, Dense and Normalize modules, and classification heads, all in float32.
+
+Pooling, but for the largest value, is a weighted sum over the tokens: a pooling is a way to weigh them.
+The formulas are sentence-transformers' (``pooling.py``, ``dense.py``, ``normalize.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from hardtack.runtime.families.pieces import Constants, Node, activation, index, ints, numbers, op, ov
+from hardtack.runtime.families.precise import precise_product
+from hardtack.runtime.layout import Layout
+from hardtack.runtime.weights import Weights
+from hardtack.spec.words import Pooling
+
+
+def embedding(layout: Layout, weights: Weights, tokens: Node, attention_mask: Node) -> list[Node]:
+    """Token vectors ``(B, T, H)`` → the outputs of an embedder's graph, its vectors ``(B, dim)`` first."""
+    if layout.pooling is None:
+        raise ValueError("an embedder with a transformer has a pooling")
+    vector = pool(tokens, attention_mask, layout.pooling, pad_left=layout.tokenizing.pad_left)
+    precise = _Precise()
+    for dense, tensors in zip(layout.dense, weights.dense, strict=True):
+        constants = Constants(tensors).rooted("linear.weight").under("linear")
+        vector = precise.linear(vector, constants, dense.inputs, dense.outputs, bias=dense.bias)
+        vector = activation(dense.activation, str(layout.directory / dense.weights))(vector)
+    return [normalize(vector) if layout.normalize else vector, *precise.outputs]
+
+
+def classification(tokens: Node, dense: Constants, out: Constants, size: int, labels: int) -> list[Node]:
+    """Token vectors ``(B, T, H)`` → the outputs of a classifier's graph, its logits ``(B, labels)`` first.
+
+    The first token's vector through a dense layer, tanh, and a layer of one output a label: what transformers calls
+    a pooler and a classifier (BERT), or a classification head (RoBERTa, MPNet).
+    """
+    precise = _Precise()
+    hidden = op.tanh(precise.linear(first_token(tokens), dense, size, size))
+    return [precise.linear(hidden, out, size, labels), *precise.outputs]
+
+
+def first_token(tokens: Node) -> Node:
+    """The vector of each text's first token: ``(B, T, H)`` → ``(B, H)``."""
+    return op.gather(tokens, index(0), ints(1))
+
+
+def normalize(vector: Node) -> Node:
+    """To length one, as ``torch.nn.functional.normalize`` does; a vector of zeros stays one."""
+    norm = op.sqrt(op.reduce_sum(op.multiply(vector, vector), ints(-1), True))
+    return op.divide(vector, op.maximum(norm, numbers(1e-12)))
+
+
+def pool(tokens: Node, attention_mask: Node, pooling: Pooling, *, pad_left: bool = False) -> Node:
+    """Token vectors ``(B, T, H)`` and mask ``(B, T)`` → one vector a text, ``(B, H)``; a text of no tokens gives 0."""
+    if pooling is Pooling.CLS and not pad_left:
+        return first_token(tokens)
+    mask = op.convert(attention_mask, ov.Type.f32)
+    if pooling is Pooling.MAX:
+        away = op.equal(op.unsqueeze(mask, ints(2)), numbers(0.0))
+        return op.reduce_max(op.select(away, numbers(float("-inf")), tokens), ints(1), False)
+    weight = op.unsqueeze(_WEIGHTS[pooling](mask), ints(2))
+    return op.reduce_sum(op.multiply(tokens, weight), ints(1), False)
+
+
+def _count(mask: Node) -> Node:
+    return op.maximum(op.reduce_sum(mask, ints(1), True), numbers(1e-9))
+
+
+def _place(mask: Node) -> Node:
+    """1 for the first token of a text, 2 for the second, …; 0 for padding on either side."""
+    return op.multiply(op.cumsum(mask, index(1)), mask)
+
+
+def _where_place(mask: Node, place: Node) -> Node:
+    return op.convert(op.equal(_place(mask), place), ov.Type.f32)
+
+
+def _share(weight: Node) -> Node:
+    return op.divide(weight, _count(weight))
+
+
+_WEIGHTS: Mapping[Pooling, Callable[[Node], Node]] = {
+    Pooling.CLS: lambda mask: _where_place(mask, numbers(1.0)),
+    Pooling.LASTTOKEN: lambda mask: _where_place(mask, _count(mask)),
+    Pooling.MEAN: _share,
+    Pooling.MEAN_SQRT_LEN: lambda mask: op.divide(mask, op.sqrt(_count(mask))),
+    Pooling.WEIGHTED_MEAN: lambda mask: _share(_place(mask)),
+}
+
+
+class _Precise:
+    """Linear layers in float32, and what has to be an output of the graph for that: see the module ``precise``."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Node] = []
+
+    def linear(self, x: Node, constants: Constants, inputs: int, outputs: int, *, bias: bool = True) -> Node:
+        y = precise_product(x, constants("weight", outputs, inputs))
+        self.outputs += [x, y]
+        return op.add(y, constants("bias", outputs)) if bias else y

@@ -1,0 +1,267 @@
+"""From a directory to a model that answers, with every byte checked on the way.
+
+The order is what makes it safe and quick: sizes; the hashes of what decides (JSON); the layout; then the weights are
+mapped and three things go on at once: the mapping is hashed, the tokenizer is made, the graph is compiled. Nothing is
+given back before all hashes are in. Where a model lies is not decided here, and nothing here reaches the network.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hardtack.errors import Misused, ModelNotFound, UnsupportedModel, Unverified
+from hardtack.runtime.checking import Files
+from hardtack.runtime.classifier import Classifier, make_classifier
+from hardtack.runtime.embedder import Embedder
+from hardtack.runtime.engines.interface import Engine
+from hardtack.runtime.layout import Layout
+from hardtack.runtime.loaded import Identity
+from hardtack.runtime.read_layout import read_layout
+from hardtack.runtime.reranker import Reranker
+from hardtack.runtime.tokens import Tokens
+from hardtack.runtime.weights import Weights, open_weights
+from hardtack.settings import Verify
+from hardtack.spec.lock import LockedFile, LockedModel
+from hardtack.spec.words import EngineName, Precision, Task
+
+log = logging.getLogger("hardtack")
+
+_MENDS = {
+    "pantry": "hardtack bake",
+    "local": "hardtack lock",
+    **dict.fromkeys(("store", "legacy", "hub"), "hardtack pull"),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to load.
+
+    Attributes:
+        engine, precision: as asked for by whoever runs this; ``auto`` leaves it to the lock, then to the engine.
+        verify: ``full`` hashes everything, ``stat`` looks at sizes only.
+        strict: refuse what no lock names.
+        threads: CPUs to use; None: those this process may use.
+        device: ``cpu``, or what another engine knows.
+    """
+
+    engine: EngineName = EngineName.AUTO
+    precision: Precision = Precision.AUTO
+    verify: Verify = Verify.FULL
+    strict: bool = False
+    threads: int | None = None
+    device: str = "cpu"
+
+
+OpenEngine = Callable[[Layout, Weights, Options], Engine]
+
+
+def load_model(
+    directory: Path,
+    task: Task,
+    *,
+    locked: LockedModel | None,
+    source: str,
+    options: Options | None = None,
+    open_engine: OpenEngine | None = None,
+) -> Embedder | Reranker | Classifier:
+    """Load a model from the directory it lies in.
+
+    Args:
+        directory: the model's own files, under their repository's names.
+        task: what it is wanted for.
+        locked: what the lock says of it; None where no lock names it.
+        source: ``path``, ``pantry``, ``store``, ``legacy``, ``local`` or ``hub``; decides the mend of a mismatch too.
+        options: how to load.
+        open_engine: instead of the engines there are.
+
+    Returns:
+        An Embedder, Reranker or Classifier, as the task says.
+
+    Raises:
+        ModelNotFound: the directory is not there.
+        Mismatch: a file is missing, or is not what the lock says.
+        Unverified: no lock names the model, and that is refused.
+        UnsupportedModel: its files ask for what no engine here does.
+        Misused: the lock has it for another task.
+        DiskError: a file cannot be read.
+    """
+    options = options or Options()
+    began, before = time.perf_counter(), _resident()
+    directory = directory.absolute()
+    _check(directory, task, locked, options)
+    if locked is not None:
+        options = replace(
+            options,
+            engine=locked.engine if options.engine is EngineName.AUTO else options.engine,
+            precision=locked.precision if options.precision is Precision.AUTO else options.precision,
+        )
+    expected = None if locked is None else _files_of(locked, source)
+    mend = _MENDS.get(source, "hardtack verify")
+    with Files(directory, expected, options.verify, mend) as files, ThreadPoolExecutor(1) as beside:
+        files.look()
+        _refuse_pickles(directory)
+        layout = read_layout(directory, task, overrides=None if locked is None else locked.overrides)
+        weights = open_weights(layout)
+        files.start(_mappings(weights, directory), () if locked else _files_read(layout))
+        tokenizer = beside.submit(_tokens, layout, files)
+        engine = (open_engine or _open_engine)(layout, weights, options)
+        try:
+            tokens = tokenizer.result()
+            files.finish()
+            identity = Identity(
+                key=locked.key if locked else directory.name,
+                repo=locked.repo if locked else "",
+                commit=locked.commit if locked else "",
+                digest=locked.digest if locked else files.digest(),
+                directory=directory,
+                source=source,
+                verified=options.verify.value if locked else "no",
+                seconds=time.perf_counter() - began,
+                megabytes=max(0.0, (_resident() - before) / 2**20),
+            )
+            model = _model(identity, layout, engine, tokens, locked)
+        except BaseException:
+            engine.close()
+            raise
+    _say(model)
+    return model
+
+
+def _check(directory: Path, task: Task, locked: LockedModel | None, options: Options) -> None:
+    if locked is not None and locked.task is not task:
+        raise Misused(
+            f"{locked.key!r} is locked for another task", where=locked.key, expected=task.value,
+            found=locked.task.value, mend=_LOADERS.get(locked.task, "hardtack list"),
+        )  # fmt: skip
+    if not directory.is_dir():
+        raise ModelNotFound(
+            "there is no such directory", where=str(directory), expected="a model's directory",
+            found="a file" if directory.exists() else "nothing", mend="hardtack list",
+        )  # fmt: skip
+    if locked is None and options.strict:
+        raise Unverified(
+            "no lock names this model, and the policy is strict", where=str(directory),
+            expected="a model that a lock names, or HARDTACK_POLICY=online", found="no lock for this directory",
+            mend=f"hardtack add {directory}",
+        )  # fmt: skip
+
+
+_LOADERS = {
+    Task.EMBED: "hardtack.load_embedder(…)",
+    Task.RERANK: "hardtack.load_reranker(…)",
+    Task.CLASSIFY: "hardtack.load_classifier(…)",
+}
+
+
+def _files_of(locked: LockedModel, source: str) -> tuple[LockedFile, ...]:
+    # only a pantry holds builds and golden answers in the model's own folder
+    return locked.everything() if source == "pantry" else locked.files
+
+
+def _refuse_pickles(directory: Path) -> None:
+    """Say that there are only pickles, where that is so: opening one runs whatever code its author put in it."""
+    if any(True for depth in ("", "*/") for _ in directory.glob(f"{depth}*.safetensors*")):
+        return
+    pickles = sorted(file.name for file in directory.iterdir() if file.suffix in (".bin", ".pt", ".pth", ".ckpt"))
+    if pickles:
+        raise UnsupportedModel(
+            "the model's weights are pickled, and opening a pickle runs code", where=str(directory),
+            expected="weights in safetensors", found=", ".join(pickles),
+            mend="hardtack add REPO  # a repository, or a revision such as refs/pr/1, that has safetensors",
+        )  # fmt: skip
+
+
+def _files_read(layout: Layout) -> list[str]:
+    """What decides the answers of a model that no lock names: its JSON files; weights and tokenizer count anyhow."""
+    found = (*layout.directory.glob("*.json"), *layout.directory.glob("*/*.json"))
+    return sorted(str(file.relative_to(layout.directory)) for file in found if file.is_file())
+
+
+def _mappings(weights: Weights, directory: Path) -> dict[str, memoryview]:
+    """The mapped files of weights, whole, by their path in the directory."""
+    return {str(file.relative_to(directory)): view for file, view in _mapped(weights)}
+
+
+def _mapped(weights: Weights) -> Iterator[tuple[Path, memoryview]]:
+    for tensors in (weights.body, *weights.dense):
+        for tensor in tensors.values():
+            base: object = tensor.array
+            while isinstance(base, np.ndarray):
+                base = base.base
+            if isinstance(base, mmap.mmap):
+                yield tensor.file, memoryview(base)
+
+
+def _tokens(layout: Layout, files: Files) -> Tokens:
+    rows = layout.config.get("vocab_size")
+    return Tokens(
+        files.read(layout.tokenizing.file),
+        layout.tokenizing,
+        vocabulary=rows if isinstance(rows, int) else None,
+        where=str(layout.directory / layout.tokenizing.file),
+        # a prompt is cut in its middle, by whoever knows where that is
+        cut=not (layout.task is Task.CLASSIFY and layout.config.get("is_encoder_decoder")),
+    )
+
+
+def _open_engine(layout: Layout, weights: Weights, options: Options) -> Engine:
+    if options.engine not in (EngineName.AUTO, EngineName.OPENVINO) or options.device != "cpu":
+        raise UnsupportedModel(
+            "no engine here runs that", where=str(layout.directory), expected="engine openvino on device cpu",
+            found=f"engine {options.engine.value} on device {options.device}",
+            mend="unset HARDTACK_ENGINE HARDTACK_DEVICE",
+        )  # fmt: skip
+    from hardtack.runtime.engines.openvino import open_engine
+
+    return open_engine(layout, weights, precision=options.precision, threads=options.threads)
+
+
+def _model(
+    identity: Identity, layout: Layout, engine: Engine, tokens: Tokens, locked: LockedModel | None
+) -> Embedder | Reranker | Classifier:
+    if layout.task is Task.EMBED:
+        return Embedder(identity, layout, engine, tokens)
+    if layout.task is Task.RERANK:
+        return Reranker(identity, layout, engine, tokens)
+    return make_classifier(identity, layout, engine, tokens, groups=locked.labels if locked else ())
+
+
+def _say(model: Embedder | Reranker | Classifier) -> None:
+    who = model.identity
+    if who.verified == "no":
+        log.warning("%s is unverified: no lock names it (%s)", who.key, who.directory)
+    elif who.verified == Verify.STAT:
+        log.warning("%s: only the sizes of its files were checked, as HARDTACK_VERIFY=stat says", who.key)
+    log.info(
+        "%s: %s from %s (%s)%s, %s %s on %s, verified %s, %.2f s, %.0f MB",
+        who.key,
+        f"{who.repo or who.directory.name}{'@' + who.commit if who.commit else ''}",
+        who.directory,
+        who.source,
+        f", dim {model.dim}" if isinstance(model, Embedder) else "",
+        model.engine.name,
+        model.engine.precision,
+        model.device,
+        who.verified,
+        who.seconds,
+        who.megabytes,
+    )
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds; 0 where the kernel does not say so."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,175 @@
+"""Texts in, token ids out: ``tokenizer.json`` as the model means it to be used.
+
+The file's own truncation and padding are set aside: all-MiniLM-L6-v2's cuts at 128 tokens where the model's
+``sentence_bert_config.json`` says 256, and sentence-transformers goes by the latter. Padding is the batch's affair. A
+pair is given to the tokenizer as a pair, never as one text with a separator spelled out in it: ``[SEP]`` is BERT's,
+XLM-R's is ``</s></s>``.
+
+Reads no file: the bytes are handed in, so that the bytes that were hashed are the bytes that are parsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer, normalizers
+
+from hardtack.errors import Misused, UnsupportedModel
+from hardtack.runtime.layout import Tokenizing
+
+Ids = NDArray[np.int64]
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """One text or pair: its ids and token types, both ``(T,)`` int64."""
+
+    ids: Ids
+    types: Ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Tokens:
+    """A tokenizer, set up as a layout says. Safe to call from several threads: nothing changes after it is made.
+
+    Args:
+        data: the bytes of ``tokenizer.json``.
+        tokenizing: lengths and padding, from the layout.
+        vocabulary: rows of the model's embedding table, or None where they are not known.
+        where: the file, for messages.
+        cut: whether texts are cut to ``tokenizing.max_length``; where not, the caller sees to it.
+
+    Raises:
+        UnsupportedModel: the bytes are no tokenizer, or no text at all fits in the length.
+    """
+
+    def __init__(
+        self, data: bytes, tokenizing: Tokenizing, *, vocabulary: int | None, where: str, cut: bool = True
+    ) -> None:
+        try:
+            self._tokenizer: Tokenizer = Tokenizer.from_buffer(data)
+        except ValueError as problem:
+            raise UnsupportedModel(
+                "the tokenizer cannot be understood", where=where, expected="tokenizer.json as `tokenizers` writes it",
+                found=str(problem), mend="pip install --upgrade tokenizers",
+            ) from problem  # fmt: skip
+        self.tokenizing = tokenizing
+        self._vocabulary = vocabulary
+        self._where = where
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        if tokenizing.lowercase:
+            # before all else, as sentence-transformers does for `do_lower_case`
+            own = self._tokenizer.normalizer
+            self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *([own] if own else [])])
+        if cut and tokenizing.max_length is not None:
+            # tokenizers does not cut at all, and says nothing, where the special tokens alone fill the length
+            least = self.special_count(pair=False) + 1
+            if tokenizing.max_length < least:
+                raise UnsupportedModel(
+                    "the greatest length leaves no room for a text", where=where, expected=f"{least} tokens or more",
+                    found=str(tokenizing.max_length), mend="hardtack lock  # after mending `max-length`",
+                )  # fmt: skip
+            self._tokenizer.enable_truncation(tokenizing.max_length, strategy="longest_first")
+
+    def special_count(self, *, pair: bool) -> int:
+        """How many special tokens a text, or a pair, is given."""
+        return int(self._tokenizer.num_special_tokens_to_add(pair)) if self.tokenizing.special else 0
+
+    def texts(self, texts: Sequence[str]) -> list[Tokenized]:
+        """Tokenize texts, each one cut to the greatest length.
+
+        Raises:
+            Misused: one is no string, or holds half of a surrogate pair, which no encoding can write.
+            UnsupportedModel: the tokenizer gives an id that the model has no row for.
+        """
+        check_texts(texts)
+        return [self._take(encoding) for encoding in self._encode(texts)]
+
+    def pairs(self, pairs: Sequence[Pair]) -> list[Tokenized]:
+        """Tokenize pairs, each one cut to the greatest length by shortening whichever part is longer.
+
+        Raises:
+            Misused, UnsupportedModel: as for :meth:`texts`.
+        """
+        for pair in pairs:
+            check_texts(pair)
+        return [self._take(encoding) for encoding in self._encode([(first, second) for first, second in pairs])]
+
+    def _encode(self, inputs: Sequence[str] | Sequence[Pair]) -> list[Encoding]:
+        try:
+            # lets go of the interpreter while it works, and leaves out the offsets that nobody reads
+            encoded: list[Encoding] = self._tokenizer.encode_batch_fast(
+                list(inputs), add_special_tokens=self.tokenizing.special
+            )
+        except TypeError:
+            # the library says the same of half a surrogate as of a number; find out which text it was
+            for number, item in enumerate(inputs):
+                for text in (item,) if isinstance(item, str) else item:
+                    _check_encodable(text, number)
+            raise
+        return encoded
+
+    def _take(self, encoding: Encoding) -> Tokenized:
+        ids = np.array(encoding.ids, dtype=np.int64)
+        if self._vocabulary is not None and len(ids) and int(ids.max()) >= self._vocabulary:
+            worst = int(ids.max())
+            raise UnsupportedModel(
+                "the tokenizer gives an id that the model has no row for", where=self._where,
+                expected=f"ids below {self._vocabulary}",
+                found=f"{worst} for {self._tokenizer.id_to_token(worst)!r}", mend="hardtack verify",
+            )  # fmt: skip
+        return Tokenized(ids, np.array(encoding.type_ids, dtype=np.int64))
+
+
+def as_texts(inputs: object) -> list[str]:
+    """One text, or several, as a list of them.
+
+    Raises:
+        Misused: it is neither; a mapping would give its keys.
+    """
+    if isinstance(inputs, str):
+        return [inputs]
+    if not isinstance(inputs, Iterable) or isinstance(inputs, Mapping | bytes):
+        raise Misused(
+            "the input is neither a text nor a sequence of texts", where="inputs", expected="str or a sequence of str",
+            found=_kind(inputs), mend="pass the text itself, not what holds it",
+        )  # fmt: skip
+    texts = list(inputs)
+    check_texts(texts)
+    return texts
+
+
+def check_texts(texts: Sequence[object]) -> None:
+    """Refuse anything that is not a string, naming the first one.
+
+    Raises:
+        Misused: the tokenizer would take a tuple for a pair and refuse a number without saying which.
+    """
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise Misused(
+                "a text is not a string", where=f"input {number}", expected="str", found=_kind(text),
+                mend="pass the text itself, not what holds it",
+            )  # fmt: skip
+
+
+def _check_encodable(text: str, number: int) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as problem:
+        raise Misused(
+            "a text holds half of a surrogate pair", where=f"input {number}, character {problem.start}",
+            expected="text that UTF-8 can write", found=repr(text[problem.start]),
+            mend="text.encode('utf-8', 'replace').decode()",
+        ) from None  # fmt: skip
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
