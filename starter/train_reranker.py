@@ -1,9 +1,8 @@
 """Trains the starter reranker: a tiny BERT cross-encoder that says of a pair what the teacher's cosine says.
 
-It starts from the starter embedder's vectors, and its attention starts as "look for my like in the other text", so
+It starts as the starter embedder: its layers are first written by hand to say the cosine of the two texts' means, so
 that it need not find out from pairs alone that words can be alike. Then it learns from groups of one query and eight
-texts to order them as all-MiniLM-L6-v2 orders them: first near ones against any, which share words; then texts of the
-query's cluster against any, which share only their subject.
+texts to order them as all-MiniLM-L6-v2 orders them, and looks at which words meet which.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import common
 import numpy as np
@@ -20,14 +20,19 @@ import vocabulary
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 from torch.nn import functional
-from train_embedder import CLUSTERS, clusters
+from train_embedder import CLUSTERS, clusters, directions
 from transformers import BertConfig, BertForSequenceClassification
 
-PIECES, WIDTH, LAYERS, HEADS, INNER, LENGTH = 7_200, 128, 3, 4, 256, 256
-STAGES = (  # steps, learning rate, how often a group has (near texts, texts of its cluster) among its eight
-    (2_600, 1.5e-3, {(4, 0): 1.0}),
-    (1_500, 1.0e-3, {(4, 0): 0.2, (1, 2): 0.2, (0, 4): 0.2, (0, 1): 0.4}),
-)
+PIECES, WIDTH, LAYERS, HEADS, INNER, LENGTH = 10_600, 104, 3, 4, 104, 256
+SPECIAL = 5  # [PAD] [UNK] [CLS] [SEP] [MASK]
+SIDE, MATCH, LOUD, MARK = range(WIDTH - 4, WIDTH)  # coordinates beside the meaning: which text, whether the other text
+# has its like, how much it counts, a special token
+STEPS, RATE = 600, 2e-4
+TABLE = 0.25  # the share of the rate for the embeddings, which are tuned already
+MIX = {(4, 0): 0.25, (1, 2): 0.2, (1, 0): 0.3, (0, 1): 0.25}  # how often a group has, among its eight, how many near
+# texts and how many of its cluster
+LIKE, UNLIKE = 12.0, 0.75  # how sharply a token looks for its like, and the cosine below which it finds none
+FOUND = 6.0  # what a match of every token adds to the logit before training
 GROUPS, DOCUMENTS, SEED = 12, 8, 12
 SHARP, ZERO = 14.0, 0.36  # logit = SHARP * (the teacher's cosine - ZERO)
 QUERIES, NEAR = 20_000, 48
@@ -48,7 +53,7 @@ class Groups:
         self.members = [self.documents[cluster[self.documents] == k] for k in range(CLUSTERS)]
 
     def _nearest(self) -> np.ndarray:
-        """The NEAR nearest documents of every query, the query itself left out."""
+        """The NEAR nearest documents of every query, the very nearest left out: it may be the query itself."""
         pool = torch.from_numpy(self.taught[self.documents].astype(np.float32))
         found = []
         for start in range(0, len(self.queries), 500):
@@ -56,12 +61,12 @@ class Groups:
             found.append((rows @ pool.T).topk(NEAR + 1).indices[:, 1:].numpy())
         return self.documents[np.concatenate(found)]
 
-    def sample(self, mix: dict[tuple[int, int], float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Text numbers of queries (GROUPS), of documents (GROUPS, DOCUMENTS), and cosines of that shape."""
         picked = self.rng.integers(len(self.queries), size=GROUPS)
         rows = np.empty((GROUPS, DOCUMENTS), np.int64)
         for g, q in enumerate(picked):
-            near, same = list(mix)[self.rng.choice(len(mix), p=list(mix.values()))]
+            near, same = list(MIX)[self.rng.choice(len(MIX), p=list(MIX.values()))]
             reach = NEAR if self.rng.random() < 0.5 else 12
             close = self.rng.choice(self.near[q][:reach], near, replace=False)
             kin = self.rng.choice(self.members[self.cluster[q]], same)
@@ -71,11 +76,20 @@ class Groups:
         return queries, rows, cosines
 
 
-def untrained(table: np.ndarray, pieces: int) -> BertForSequenceClassification:
-    """The model before training. ``table``: the embedder's vectors of the pieces, likeliest first."""
+def untrained(table: np.ndarray, along: np.ndarray) -> BertForSequenceClassification:
+    """The model before training: the cosine of the two texts' mean vectors, written as BERT's weights.
+
+    In the first layer every token looks for its like in the other text. In the second it collects the mean of its own
+    text, which LayerNorm brings to one length. In the third [CLS] takes the other text's mean from its own; LayerNorm
+    divides by the length of what is left, so that beside it a constant says how alike the two are.
+
+    Args:
+        table: the embedder's vectors of the pieces, likeliest first, (pieces, WIDTH).
+        along: main directions of the embedder's text vectors, (the embedder's width, SIDE).
+    """
     torch.manual_seed(SEED)
     config = BertConfig(
-        vocab_size=pieces + 5,
+        vocab_size=len(table) + SPECIAL,
         hidden_size=WIDTH,
         num_hidden_layers=LAYERS,
         num_attention_heads=HEADS,
@@ -86,56 +100,127 @@ def untrained(table: np.ndarray, pieces: int) -> BertForSequenceClassification:
         attention_probs_dropout_prob=0.0,
     )
     model = BertForSequenceClassification(config)
-    alike = torch.from_numpy(table[:pieces]).float()
-    alike = alike / alike.norm(dim=1, keepdim=True).clamp_min(1e-6)
-    side = torch.nn.functional.normalize(torch.randn(WIDTH), dim=0)
     with torch.no_grad():
-        core = model.bert.embeddings
-        core.word_embeddings.weight[5:] = alike
-        core.word_embeddings.weight[:5] = torch.randn(5, WIDTH) / math.sqrt(WIDTH)
-        core.position_embeddings.weight.mul_(0.2)
-        core.token_type_embeddings.weight[:] = torch.stack([side, -side]) * 0.4
-        for layer in model.bert.encoder.layer[:2]:
-            look = torch.linalg.qr(torch.randn(WIDTH, WIDTH))[0]
-            other = torch.outer(torch.ones(WIDTH) * 0.12, side)
-            mine = layer.attention.self
-            mine.query.weight[:] = look + other
-            mine.key.weight[:] = look - other
-            mine.value.weight[:] = look * 0.5
-            layer.attention.output.dense.weight[:] = look.T * 0.5
+        loudness = embed(model, torch.from_numpy(table), torch.from_numpy(along))
+        for layer in model.bert.encoder.layer:
+            layer.attention.output.dense.weight.mul_(0.2)
+            layer.output.dense.weight.mul_(0.2)
+        match(model.bert.encoder.layer[0])
+        collect(model.bert.encoder.layer[1], loudness)
+        compare(model.bert.encoder.layer[2])
+        answer(model)
     return model
 
 
+def axes(table: np.ndarray, pieces: list[str], texts: list[str], sample: int = 20_000) -> np.ndarray:
+    """Main directions of the embedder's vectors of a sample of texts: (WIDTH of the embedder, SIDE)."""
+    rows = np.random.default_rng(SEED).choice(len(texts), sample, replace=False)
+    encoded = vocabulary.static(pieces).encode_batch_fast([texts[r] for r in rows])
+    means = np.stack([table[np.array(e.ids or [2]) - 2].mean(0) for e in encoded])
+    return directions(means / np.linalg.norm(means, axis=1, keepdims=True).clip(1e-6), SIDE)
+
+
+def embed(model: BertForSequenceClassification, table: torch.Tensor, along: torch.Tensor) -> float:
+    """Directions of the pieces, and beside them which text and how much; returns how much one unit of LOUD weighs."""
+    core = model.bert.embeddings
+    turned = table @ along
+    length = turned.norm(dim=1, keepdim=True).clamp_min(1e-4)
+    loud = length.log()[:, 0]
+    spread = 4 * loud.std()
+    words = torch.zeros_like(core.word_embeddings.weight)
+    words[SPECIAL:, :SIDE] = turned / length
+    words[SPECIAL:, LOUD] = (loud - loud.mean()) / spread
+    words[:SPECIAL, MARK] = 1
+    core.word_embeddings.weight.copy_(words)
+    core.position_embeddings.weight.mul_(0.1)
+    core.token_type_embeddings.weight.zero_()
+    core.token_type_embeddings.weight[:, SIDE] = torch.tensor([0.4, -0.4])
+    return float(spread)
+
+
+def look(attention: Any, side: float) -> None:
+    """Look at tokens of the same text (``side`` > 0) or of the other (< 0), and take their directions."""
+    mine, head = attention.self, WIDTH // HEADS
+    for weight in (mine.query.weight, mine.key.weight, mine.value.weight):
+        weight.zero_()
+    for h in range(HEADS):
+        mine.query.weight[h * head, SIDE] = side * math.sqrt(head)
+        mine.key.weight[h * head, SIDE] = 1
+    mine.value.weight.copy_(torch.eye(WIDTH))
+    mine.value.weight[LOUD:] = 0
+    attention.output.dense.weight.zero_()
+
+
+def match(layer: Any) -> None:
+    """Every token looks for its like in the other text; what finds none looks at a special token, and MATCH says so."""
+    mine, out = layer.attention.self, layer.attention.output.dense
+    head, scale = WIDTH // HEADS, math.sqrt(WIDTH)
+    for weight in (mine.query.weight, mine.key.weight, mine.value.weight, out.weight):
+        weight.zero_()
+    turn = torch.linalg.qr(torch.randn(SIDE, SIDE))[0] * math.sqrt(SIDE / (head - 2)) / scale
+    for h in range(HEADS):
+        part = slice(h * head, (h + 1) * head - 2)
+        side, mark = (h + 1) * head - 2, (h + 1) * head - 1
+        mine.query.weight[part, :SIDE] = turn[h * (head - 2) : (h + 1) * (head - 2)] * LIKE * math.sqrt(head)
+        mine.key.weight[part, :SIDE] = turn[h * (head - 2) : (h + 1) * (head - 2)]
+        mine.query.weight[side, SIDE] = -0.7 * math.sqrt(head)
+        mine.key.weight[side, SIDE] = 0.7
+        mine.query.bias[mark] = math.sqrt(head) * LIKE * UNLIKE
+        mine.key.weight[mark, MARK] = 1 / scale
+        mine.value.weight[h * head, MARK] = 1 / scale
+        out.weight[MATCH, h * head] = -4 / HEADS
+    out.bias[MATCH] = 2
+
+
+def collect(layer: Any, loudness: float) -> None:
+    """Every token takes the weighted mean of its own text, special tokens left out."""
+    look(layer.attention, 0.5)
+    mine, head, scale = layer.attention.self, WIDTH // HEADS, math.sqrt(WIDTH)  # LayerNorm: any vector has that length
+    mine.query.bias[1::head] = math.sqrt(head)
+    mine.key.weight[1::head, LOUD] = loudness / scale
+    mine.key.weight[1::head, MARK] = -1
+    out = layer.attention.output.dense
+    out.weight.copy_(torch.diag(torch.where(torch.arange(WIDTH) < SIDE, 6.0, 1.0)))
+    out.weight[MATCH, MATCH] = 4
+    out.bias[MARK] = -0.9 * scale
+    layer.output.dense.bias[MARK] = scale / 2
+
+
+def compare(layer: Any) -> None:
+    """Every token takes the other text's mean from its own."""
+    look(layer.attention, -1.5)
+    layer.attention.output.dense.weight[:SIDE, :SIDE] = -torch.eye(SIDE)
+
+
+def answer(model: BertForSequenceClassification) -> None:
+    """The head reads the constant."""
+    model.bert.pooler.dense.weight.mul_(0.1)
+    model.bert.pooler.dense.weight[:2] = 0
+    model.bert.pooler.dense.weight[0, MARK] = 0.5
+    model.bert.pooler.dense.bias[0] = -2.5
+    model.classifier.weight.mul_(0.1)
+    model.bert.pooler.dense.weight[1, MATCH] = 0.3
+    model.classifier.weight[0, 0] = SHARP / 2
+    model.classifier.weight[0, 1] = FOUND
+
+
 def train(model: BertForSequenceClassification, groups: Groups, pieces: list[str]) -> None:
-    """Tune the model in place, one stage after the other."""
+    """Tune the model in place."""
     tokenizer = vocabulary.bert(pieces, LENGTH)
     tokenizer.enable_padding()
-    for steps, rate, mix in STAGES:
-        stage(model, tokenizer, groups, steps, rate, mix)
-
-
-def stage(
-    model: BertForSequenceClassification,
-    tokenizer: Tokenizer,
-    groups: Groups,
-    steps: int,
-    rate: float,
-    mix: dict[tuple[int, int], float],
-) -> None:
-    """Tune the model in place."""
     table = {id(p) for p in model.bert.embeddings.parameters()}
     optimizer = torch.optim.AdamW(
         [
-            {"params": [p for p in model.parameters() if id(p) in table], "top": rate / 3},
-            {"params": [p for p in model.parameters() if id(p) not in table], "top": rate},
+            {"params": [p for p in model.parameters() if id(p) in table], "top": RATE * TABLE},
+            {"params": [p for p in model.parameters() if id(p) not in table], "top": RATE},
         ],
         weight_decay=0.01,
     )
     began, lately = time.monotonic(), 0.0
-    for step in range(1, steps + 1):
+    for step in range(1, STEPS + 1):
         for part in optimizer.param_groups:
-            part["lr"] = part["top"] * common.pace(step, steps)
-        queries, rows, cosines = groups.sample(mix)
+            part["lr"] = part["top"] * common.pace(step, STEPS)
+        queries, rows, cosines = groups.sample()
         pairs = [(groups.texts[q], groups.texts[d]) for q, some in zip(queries, rows, strict=True) for d in some]
         wanted = SHARP * (torch.from_numpy(cosines) - ZERO)
         logits = predict(model, tokenizer, pairs).view(wanted.shape)
@@ -195,10 +280,10 @@ def main() -> None:
     where = common.arguments(__doc__)
     texts, taught = common.taught(where)
     pieces = json.loads((where.work / "pieces.json").read_text())[:PIECES]
-    table = load_file(where.models / "embedder/model.safetensors")["embedding.weight"][2:]
+    table = load_file(where.models / "embedder/model.safetensors")["embedding.weight"][2:].astype(np.float32)
     groups = Groups(texts, taught, SEED)
     print(f"{len(groups.queries)} queries, {len(groups.documents)} documents")
-    model = untrained(table, PIECES)
+    model = untrained(table, axes(table, pieces, texts))
     train(model, groups, pieces)
     save(where.models / "reranker", model, pieces)
 
