@@ -6,10 +6,14 @@ Everything is done by the rooms below; this only says in what order, and refuses
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hardtack.bake.answers import ANSWERS_NAME, Answers
+from hardtack.bake.oci import Image, write_image
+from hardtack.bake.oci_base import Base
 from hardtack.bake.pantry import Baked, bake
+from hardtack.bake.stock import Origins, Shape, Stock, take_stock
 from hardtack.errors import ManifestError, StaleLock
 from hardtack.offline.prove import Proof, prove
 from hardtack.places import Store, find_upward, store_of
@@ -144,9 +148,11 @@ class Project:
             return adopt(lock, self.store, source, select=select, project=project, progress=self.progress)
         return pull(lock, self.store, self.hub, select=select, project=project, progress=self.progress)
 
-    def sources(self, lock: Lock) -> dict[str, Path]:
-        """Where each model's files lie."""
-        return {model.key: self.source(model) for model in lock.models if model.task.pulls}
+    def origins(self, lock: Lock) -> Origins:
+        """Where the bytes of a lock lie: each model's files, and the code that they reach."""
+        code = {each.repo: self.store.snapshot(each.repo, each.commit) for model in lock.models for each in model.code}
+        files = {model.key: self.source(model) for model in lock.models if model.task.pulls}
+        return Origins(files, code, self.allow_code)
 
     def source(self, model: LockedModel) -> Path:
         """Where a model's files lie: beside the lock, or in the store."""
@@ -157,11 +163,23 @@ class Project:
         models = (model for model in read_lock(self.lock_path).models if model.task.pulls)
         return {model.key: check_files(self.source(model), model.files) for model in models}
 
-    def bake(self, destination: Path) -> Baked:
-        """Lay the locked models out as a pantry."""
-        lock = self.current()
-        code = {each.repo: self.store.snapshot(each.repo, each.commit) for model in lock.models for each in model.code}
-        return bake(lock, self.sources(lock), destination, code_sources=code, allow_code=self.allow_code)
+    def bake(self, destination: Path, shape: Shape | None = None, *, link: bool = False) -> Baked:
+        """Lay the locked models out as a pantry, with the project's own golden answers where it keeps some."""
+        lock, answers = self.current(), Answers(self.lock_path.with_name(ANSWERS_NAME))
+        baked = bake(lock, self.origins(lock), destination, shape=shape, link=link, answers=answers)
+        answers.keep()
+        return baked
+
+    def image(
+        self, out: Path, shape: Shape | None = None, *, base: Base | None = None, platform: str = "linux/amd64",
+        tag: str = "",
+    ) -> tuple[Stock, Image]:  # fmt: skip
+        """Write the locked models as an image, without a daemon."""
+        lock, answers = self.current(), Answers(self.lock_path.with_name(ANSWERS_NAME))
+        stock = take_stock(lock, self.origins(lock), replace(shape or Shape(), whole_image=True), answers)
+        image = write_image(stock, out, base=base or Base(), platform=platform, tag=tag)
+        answers.keep()
+        return stock, image
 
     def prove(self, pantry: Path) -> Proof:
         """Load and run a pantry where the kernel allows no network."""
