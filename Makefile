@@ -8,7 +8,7 @@ BASE  = .venv/.base
 DEV   = .venv/.dev
 TORCH = .venv-torch/.torch
 
-.PHONY: help demo test test-all lint format bench docs clean
+.PHONY: help demo test test-all lint format bench starter-scores docs clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ format: $(DEV)   ## let ruff mend what it can
 
 bench: $(TORCH)  ## side by side with sentence-transformers: ratios, medians
 	.venv-torch/bin/python -m benchmarks
+
+starter-scores: $(TORCH)  ## what the starter models score, judged by torch
+	.venv-torch/bin/python starter/scores.py
 
 docs: $(DEV)     ## write the generated parts of the docs anew
 	.venv/bin/python docs/generate.py

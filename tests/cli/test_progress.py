@@ -32,7 +32,7 @@ class Terminal(io.StringIO):
         lines = [""]
         for part in re.split(r"(\x1b\[\d+A\x1b\[J)", self.getvalue()):
             if match := MOVE.fullmatch(part):
-                lines = lines[: len(lines) - 1 - int(match[1])] + [""]
+                lines = [*lines[: len(lines) - 1 - int(match[1])], ""]
             else:
                 first, *rest = part.split("\n")
                 lines[-1] += first

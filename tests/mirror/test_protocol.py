@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def test_a_model(ask: Ask) -> None:
     assert info["lastModified"].endswith(".000Z")
 
 
-@pytest.mark.parametrize("query", ["blobs=True", "blobs=true", "blobs=1&expand=sha&expand=tags"])
+@pytest.mark.parametrize("query", ["blobs=True", "blobs=true", "blobs=1&expand=siblings&expand=tags"])
 def test_a_model_with_its_blobs(ask: Ask, query: str) -> None:
     siblings = {each.pop("rfilename"): each for each in data(ask(f"/api/models/org/tiny?{query}"))["siblings"]}
     assert siblings["empty.txt"] == {"size": 0, "blobId": blob_id(b"")}
@@ -218,7 +219,9 @@ def test_paths_info(ask: Ask) -> None:
     entries = data(ask(url, "POST", body=form, content_type="application/x-www-form-urlencoded"))
     assert [(each["path"], each["type"]) for each in entries] == [("config.json", "file"), ("deep", "directory")]
     as_json = json.dumps({"paths": paths, "expand": True}).encode()
-    assert data(ask(url, "POST", body=as_json, content_type="application/json")) == entries
+    more = data(ask(url, "POST", body=as_json, content_type="application/json"))
+    assert [{name: value for name, value in each.items() if name != "lastCommit"} for each in more] == entries
+    assert {each["lastCommit"]["id"] for each in more} == {COMMIT}
 
 
 @pytest.mark.parametrize(
@@ -364,13 +367,58 @@ def test_without_a_token_nobody_is_anyone(ask: Ask) -> None:
     assert ask("/org/private/resolve/main/config.json", authorization="Bearer None").status == 404
 
 
+# What the Hub does besides.
+
+
+@pytest.mark.parametrize("name", ["ORG/Tiny", "org/TINY"])
+def test_ids_in_any_case(ask: Ask, name: str) -> None:
+    assert data(ask(f"/api/models/{name}"))["id"] == "org/tiny"
+    assert ask(f"/{name}/resolve/main/config.json").status == 200
+    assert problem(ask("/api/models/ORG/PRIVATE")) == (404, "RepoNotFound")
+    assert problem(ask("/ORG/gated/resolve/main/config.json")) == (403, "GatedRepo")
+
+
+@pytest.mark.parametrize(
+    "query", ["expand=sha&expand=tags", "expand[]=sha&expand[]=tags", "expand%5B%5D=sha&expand=tags"]
+)
+def test_just_the_fields_that_are_asked_for(ask: Ask, query: str) -> None:
+    assert {*data(ask(f"/api/models/org/tiny?{query}"))} == {"_id", "id", "sha", "tags"}
+    assert {*data(ask(f"/api/models?{query}"))[0]} == {"_id", "id", "sha", "tags"}
+
+
+def test_the_listing_by_date(tmp_path: Path) -> None:
+    for name, when in (("a", 1_000), ("b", 3_000), ("c", 2_000)):
+        os.utime(lay_out(tmp_path / name, {"config.json": "{}"}) / "config.json", (when, when))
+    content = Content.gather(Served(f"org/{name}", tmp_path / name) for name in "abc")
+
+    def ids(query: str) -> list[str]:
+        found, request = [], Request("GET", "/api/models", query)
+        while True:
+            response = answer(content, request, Rules(page_size=1))
+            found += [each["id"][-1] for each in data(response)]
+            if (link := response.header("Link")) is None:
+                return found
+            request = Request("GET", "/api/models", link.partition("?")[2].partition(">")[0])
+
+    assert ids("sort=lastModified") == ["b", "c", "a"]
+    assert ids("sort=lastModified&direction=1") == ["a", "c", "b"]
+    assert ids("sort=downloads") == ids("") == ["a", "b", "c"]
+
+
+def test_last_commits_where_they_are_asked_for(ask: Ask) -> None:
+    entries = data(ask("/api/models/org/tiny/tree/main?expand=true&recursive=true"))
+    assert {each["lastCommit"]["id"] for each in entries} == {COMMIT}
+    assert {*entries[0]["lastCommit"]} == {"id", "title", "date"}
+    assert "lastCommit" not in data(ask("/api/models/org/tiny/tree/main?expand=false"))[0]
+
+
 # Whatever is asked.
 
 SEGMENTS = st.sampled_from(
     [
         *("..", ".", "", "%2e%2e", "..%2f", "%2F", "%5c", "%00", "%0d%0aX-Evil:1", "%ff", "a\nb", "ü", ">"),
         *("etc", "passwd", "api", "models", "org", "tiny", "resolve", "main", "tree", "revision", "refs", "commits"),
-        *("paths-info", "config.json", "deep"),
+        *("paths-info", "config.json", "deep", "ORG", "Tiny", "CONFIG.JSON"),
     ]
 )
 

@@ -120,3 +120,27 @@ def test_handlers_come_back(beside: Callable[[str], str]) -> None:
     ignored, restored = printed.splitlines()
     assert int(ignored.split()[1], 16) & 1, "what the caller ignores, the command ignores"
     assert restored == "True True True"
+
+
+@pytest.mark.parametrize("ignoring", [False, True])
+def test_control_c_while_the_guard_starts(
+    ignoring: bool, program: Callable[[str], list[str]], environment: dict[str, str]
+) -> None:
+    """To the whole group, in the moment in which the guard's own process has just been made."""
+    source = f"""
+        import os, signal, subprocess
+        from hardtack.offline import guard
+        class Early(subprocess.Popen):
+            def __init__(self, *args, **options):
+                super().__init__(*args, **options)
+                os.killpg(0, signal.SIGINT)
+        subprocess.Popen = Early
+        signal.signal(signal.SIGINT, signal.SIG_IGN if {ignoring} else signal.default_int_handler)
+        watched = guard.run_guarded(["echo", "begun"])
+        print("caller:", watched.returncode, flush=True)
+        print("blocked:", signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        """
+    with caller(program(source), environment, start_new_session=True, stderr=subprocess.STDOUT) as process:
+        assert process.stdout
+        begun = "begun\ncaller: 0\n" if ignoring else f"caller: {-signal.SIGINT}\n"
+        assert process.stdout.read() == f"{begun}blocked: set()\n"

@@ -28,10 +28,13 @@ VERBS = {
     "diff": "what differs between two locks, and whether vectors still fit",
     "cache": "what lies in the store, and who keeps it; prune and move",
     "doctor": "what is here, what it decides, and what mends it",
+    "pack": "the locked models as one file, to be carried",
+    "unpack": "such a file into the store, verified",
+    "run": "any program, with no network and the models in place",
     "embed": "vectors of texts",
     "rerank": "documents by how well they answer a query",
     "classify": "labels of texts",
-    "mirror": "serve models as a read-only Hub",
+    "mirror": "serve what is locked as a read-only Hub",
     "demo": "all of it, in a minute, with no network",
 }
 """Verb → what it does, in the order of use; each is a module of this package."""
@@ -65,7 +68,8 @@ def cli() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = [*(sys.argv[1:] if argv is None else argv)]
-    as_json = "--json" in arguments
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments  # the rest is another program's
+    as_json = "--json" in own
     try:
         code = cli.main(args=arguments, prog_name="hardtack", standalone_mode=False)
         return code if isinstance(code, int) else 0

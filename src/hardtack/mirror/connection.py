@@ -152,8 +152,10 @@ class _Connection(BaseHTTPRequestHandler):
     def _request(self, body: bytes) -> Request:
         # A target may be a whole address (RFC 9112, 3.2.2).
         path, _, query = re.sub(r"^https?://[^/?#]*", "", self.path).partition("#")[0].partition("?")
-        host = self.headers.get("Host", "")
-        base = f"http://{host}" if _HOST.fullmatch(host) else self.server.url
+        # Behind a proxy, links must have the address that the client used; it alone sees what it claims here.
+        host = self.headers.get("X-Forwarded-Host") or self.headers.get("Host") or ""
+        scheme = "https" if self.headers.get("X-Forwarded-Proto", "").strip().lower() == "https" else "http"
+        base = f"{scheme}://{host}" if _HOST.fullmatch(host) else self.server.url
         fields = {name.lower(): value for name, value in self.headers.items()}
         return Request(self.command, path or "/", query, fields, body, base)
 

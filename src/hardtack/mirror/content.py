@@ -80,6 +80,12 @@ class Content:
 
     repos: Mapping[str, Repo]
 
+    def find(self, name: str) -> Repo | None:
+        """The repository of this id; the Hub, too, minds no case, but says the id as it is."""
+        exact = self.repos.get(name)
+        same = (repo for each, repo in self.repos.items() if each.lower() == name.lower())
+        return exact or next(same, None)
+
     @classmethod
     def gather(cls, served: Iterable[Served]) -> Content:
         """Scan and hash the folders; several of one repository become its revisions.
@@ -126,7 +132,7 @@ def _gather_repo(repo: str, folders: list[Served]) -> Repo:
 
 
 def _gather_revision(served: Served) -> Revision:
-    files = scan(served.directory, served.within)
+    files = scan(served.directory, served.within, served.only)
     table = {file.path: file for file in files}
     newest = max((file.modified_ns for file in files), default=0)
     return Revision(

@@ -7,10 +7,13 @@ Field names are those that huggingface_hub reads in ``hf_api.py`` (``ModelInfo``
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from hardtack.mirror.content import Folder, Repo, Revision
 from hardtack.mirror.scan import File
+
+_LAST_COMMIT = ("id", "title", "date")
 
 
 def summary(repo: Repo, revision: Revision) -> dict[str, Any]:
@@ -43,13 +46,27 @@ def model(repo: Repo, revision: Revision, *, blobs: bool = False, security: bool
     return info | {"securityRepoStatus": {"scansDone": False, "filesWithIssues": []}} if security else info
 
 
-def entry(each: File | Folder) -> dict[str, Any]:
-    """One file or folder of a tree. The sha256 is called ``oid`` here and ``sha256`` in :func:`model`."""
+def expanded(info: dict[str, Any], fields: Collection[str]) -> dict[str, Any]:
+    """Of a model just the fields that ``expand`` asks for, and what the Hub always adds; all where it asks for none."""
+    return {name: value for name, value in info.items() if not fields or name in fields or name in ("_id", "id")}
+
+
+def entry(each: File | Folder, last: tuple[Repo, Revision] | None = None) -> dict[str, Any]:
+    """One file or folder of a tree. The sha256 is called ``oid`` here and ``sha256`` in :func:`model`.
+
+    Args:
+        each: the file or folder.
+        last: where its last commit is to be told: of what. It is the one commit that is known.
+    """
+    item: dict[str, Any] = {"type": "file", "oid": each.oid, "size": 0, "path": each.path}
     if isinstance(each, Folder):
-        return {"type": "directory", "oid": each.oid, "size": 0, "path": each.path}
-    item = {"type": "file", "oid": each.oid, "size": each.size, "path": each.path}
-    if each.lfs:
-        item["lfs"] = {"oid": each.sha256, "size": each.size, "pointerSize": each.pointer_size}
+        item["type"] = "directory"
+    else:
+        item["size"] = each.size
+        if each.lfs:
+            item["lfs"] = {"oid": each.sha256, "size": each.size, "pointerSize": each.pointer_size}
+    if last is not None:
+        item["lastCommit"] = {name: value for name, value in commits(*last)[0].items() if name in _LAST_COMMIT}
     return item
 
 

@@ -22,7 +22,10 @@ td, th {{ text-align: left; padding: .2rem 1.2rem .2rem 0; vertical-align: top }
 <h1>hardtack mirror</h1>
 <p>A read-only copy of some repositories, in the Hugging Face Hub's protocol. Point a client at it:</p>
 <pre>export HF_ENDPOINT={base}{token}
-hf download {example}</pre>
+hf download {example}
+hardtack pull</pre>
+<p>Or in Python, with nothing but that variable set: <code>from_pretrained("{example}")</code>. Pin the commit below to
+get these very bytes anywhere.</p>
 <table>
 <tr><th>Model</th><th>Revision</th><th>Commit</th><th>Files</th><th>Size</th></tr>
 {rows}

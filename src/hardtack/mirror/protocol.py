@@ -10,14 +10,15 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
+from urllib.parse import parse_qs, unquote
 
 from hardtack.mirror import describe, page
 from hardtack.mirror.content import Content, Repo, Revision
 from hardtack.mirror.messages import Request, Response, Slice, Unsatisfiable, byte_range, is_on
+from hardtack.mirror.paging import paged
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _entry_not_found(revision: Revision) -> Response:
 
 def _with_repo(inner: Callable[[Call, Repo], Response]) -> Answer:
     def found(call: Call) -> Response:
-        repo = call.content.repos.get(call.parts["repo"])
+        repo = call.content.find(call.parts["repo"])
         if repo is None or (repo.private and not call.trusted):
             return _repo_not_found(call)
         return inner(call, repo)
@@ -123,34 +124,48 @@ def _with_revision(inner: Callable[[Call, Repo, Revision], Response]) -> Answer:
 @_with_revision
 def _model(call: Call, repo: Repo, revision: Revision) -> Response:
     flag = call.request.flag
-    return Response.json(describe.model(repo, revision, blobs=flag("blobs"), security=flag("securityStatus")))
+    info = describe.model(repo, revision, blobs=flag("blobs"), security=flag("securityStatus"))
+    return Response.json(describe.expanded(info, _expand(call.request)))
+
+
+def _expand(request: Request) -> list[str]:
+    """The fields that are asked for, in both ways of writing a list."""
+    return [*request.values("expand"), *request.values("expand[]")]
 
 
 @_with_revision
-def _tree(call: Call, _repo: Repo, revision: Revision) -> Response:
+def _tree(call: Call, repo: Repo, revision: Revision) -> Response:
     folder = call.parts.get("path", "")
     if folder not in revision.folders:
         return _entry_not_found(revision)
     entries = revision.below(folder, recursive=call.request.flag("recursive"))
-    return _paged(call, [(each.path, describe.entry(each)) for each in entries])
+    last = (repo, revision) if call.request.flag("expand") else None
+    return paged(call.request, call.rules.page_size, [(each.path, describe.entry(each, last)) for each in entries])
 
 
 @_with_revision
-def _paths_info(call: Call, _repo: Repo, revision: Revision) -> Response:
-    entries = (revision.entry(path.strip("/")) for path in dict.fromkeys(_asked_paths(call.request)))
-    return Response.json([describe.entry(each) for each in entries if each is not None])
+def _paths_info(call: Call, repo: Repo, revision: Revision) -> Response:
+    paths, expand = _asked_paths(call.request)
+    entries = (revision.entry(path.strip("/")) for path in dict.fromkeys(paths))
+    last = (repo, revision) if expand else None
+    return Response.json([describe.entry(each, last) for each in entries if each is not None])
 
 
-def _asked_paths(request: Request) -> list[str]:
-    """Paths from a form, as huggingface_hub posts them, or from JSON, as huggingface.js does."""
+def _asked_paths(request: Request) -> tuple[list[str], bool]:
+    """Paths and ``expand`` from a form, as huggingface_hub posts them, or from JSON, as huggingface.js does."""
     if not (request.header("content-type") or "").startswith("application/json"):
-        return parse_qs(request.body.decode(errors="replace")).get("paths", [])
+        form = parse_qs(request.body.decode(errors="replace"))
+        return form.get("paths", []), is_on(form.get("expand", [""])[-1])
     try:
         asked = json.loads(request.body)
     except (ValueError, RecursionError):
-        return []
-    paths = asked.get("paths") if isinstance(asked, dict) else None
-    return [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
+        return [], False
+    if not isinstance(asked, dict):
+        return [], False
+    paths = asked.get("paths")
+    return [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else [], asked.get(
+        "expand"
+    ) is True
 
 
 @_with_repo
@@ -215,9 +230,10 @@ def _models(call: Call) -> Response:
     request = call.request
     search, author, tags = request.value("search"), request.value("author"), {*request.values("filter")}
     task = request.value("pipeline_tag")
-    detailed = any(request.flag(name) for name in ("full", "cardData", "config")) or bool(request.values("expand"))
+    expand = _expand(request)
+    detailed = any(request.flag(name) for name in ("full", "cardData", "config")) or bool(expand)
     items: list[tuple[str, Any]] = []
-    for repo in call.content.repos.values():
+    for repo in _sorted(call.content, request):
         revision = repo.find("main")
         if (
             revision is not None
@@ -227,23 +243,18 @@ def _models(call: Call) -> Response:
             and task in (None, revision.card.pipeline_tag)
             and tags <= {*revision.card.tags}
         ):
-            items.append((repo.id, (describe.model if detailed else describe.summary)(repo, revision)))
-    return _paged(call, items)
+            info = (describe.model if detailed else describe.summary)(repo, revision)
+            items.append((repo.id, describe.expanded(info, expand)))
+    return paged(call.request, call.rules.page_size, items)
 
 
-def _paged(call: Call, items: Sequence[tuple[str, Any]]) -> Response:
-    """A page of items that come sorted by their keys. The cursor is the last key given, so a page needs no memory."""
-    asked, cursor = call.request.value("limit"), call.request.value("cursor")
-    size = max(1, min(int(asked), call.rules.page_size)) if asked and re.fullmatch("[0-9]{1,9}", asked) else None
-    rest = [(key, item) for key, item in items if cursor is None or key > cursor]
-    shown = rest[: size or call.rules.page_size]
-    body = [item for _, item in shown]
-    if len(shown) == len(rest):
-        return Response.json(body)
-    kept = [(name, value) for name, value in parse_qsl(call.request.query) if name != "cursor"]
-    query = urlencode([*kept, ("cursor", shown[-1][0])])
-    path = quote(call.request.path, safe="/%")
-    return Response.json(body, ("Link", f'<{call.request.base}{path}?{query}>; rel="next"'))
+def _sorted(content: Content, request: Request) -> list[Repo]:
+    """By id; or by date, the newest first, which is the one order of the Hub's that a mirror knows."""
+    repos = list(content.repos.values())
+    if request.value("sort") == "lastModified":
+        repos.sort(key=lambda repo: max(each.modified for each in repo.revisions.values()),
+                   reverse=request.value("direction") != "1")  # fmt: skip
+    return repos
 
 
 def _whoami(call: Call) -> Response:

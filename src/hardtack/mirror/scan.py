@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hardtack.errors import DiskError, HardtackError, Misused
+from hardtack.errors import DiskError, HardtackError, Mismatch, Misused
 from hardtack.mirror import git
 from hardtack.spec.digest import hash_file
+from hardtack.spec.lock import LockedFile
 from hardtack.spec.names import UnsafeName, safe_path
 
 # What the Hub's own .gitattributes gives to LFS in a new repository, and .gguf, which its clients add.
@@ -59,7 +60,7 @@ class File:
         return len(git.lfs_pointer(self.sha256, self.size))
 
 
-def scan(directory: Path, within: Path | None = None) -> tuple[File, ...]:
+def scan(directory: Path, within: Path | None = None, only: tuple[LockedFile, ...] | None = None) -> tuple[File, ...]:
     """Every file below ``directory``, hashed, sorted by path.
 
     Left out are names that begin with a dot (but ``.gitattributes``, which belongs to every Hub repository) and
@@ -68,8 +69,10 @@ def scan(directory: Path, within: Path | None = None) -> tuple[File, ...]:
     Args:
         directory: the folder.
         within: links may lead to files anywhere under this folder; by default under ``directory``.
+        only: these and no others, which must be there and be what the lock says.
 
     Raises:
+        Mismatch: one of ``only`` is missing, or is something else.
         Misused: ``directory`` is none, a link leads out of ``within`` or to a folder, or a name is unsafe.
         DiskError: something cannot be read, or changes while it is read.
     """
@@ -81,6 +84,8 @@ def scan(directory: Path, within: Path | None = None) -> tuple[File, ...]:
             mend=f"ls -d {directory}",
         )
     bounds = (within or directory).resolve()
+    if only is not None:
+        return tuple(_locked_file(directory, locked, bounds) for locked in sorted(only))
     files = [_file(directory, path, bounds) for path in _walk(directory)]
     return tuple(sorted(files, key=lambda file: file.path))
 
@@ -101,7 +106,18 @@ def _walk(directory: Path) -> Iterator[Path]:
                     yield path
 
 
-def _file(directory: Path, path: Path, bounds: Path) -> File:
+def _locked_file(directory: Path, locked: LockedFile, bounds: Path) -> File:
+    """A file that a lock names: what is in git and what in LFS is then known, and need not be guessed."""
+    path = directory / locked.path
+    if not path.is_file():
+        raise _not_as_locked(path, f"{locked.size} bytes", "no such file")
+    file = _file(directory, path, bounds, lfs=not locked.git)
+    if (file.size, file.sha256) != (locked.size, locked.sha256) or (locked.git and file.oid != locked.git):
+        raise _not_as_locked(path, f"sha256 {locked.sha256}", f"sha256 {file.sha256}")
+    return file
+
+
+def _file(directory: Path, path: Path, bounds: Path, lfs: bool | None = None) -> File:
     name = path.relative_to(directory).as_posix()
     try:
         safe_path(name)
@@ -120,9 +136,17 @@ def _file(directory: Path, path: Path, bounds: Path) -> File:
         raise _disk_error(path, error) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or hashes.size != after.st_size:
         raise DiskError("This file changed while it was read.", where=ascii(str(path)), mend="hardtack mirror")
-    lfs = path.suffix in LFS_SUFFIXES or hashes.size > LFS_SIZE
+    if lfs is None:
+        lfs = path.suffix in LFS_SUFFIXES or hashes.size > LFS_SIZE
     oid = git.blob_id(git.lfs_pointer(hashes.sha256, hashes.size)) if lfs else hashes.git
     return File(name, hashes.size, hashes.sha256, oid, lfs, source, after.st_mtime_ns)
+
+
+def _not_as_locked(path: Path, expected: str, found: str) -> Mismatch:
+    return Mismatch(
+        "A file to be served is not what the lock says.", where=ascii(str(path)), expected=expected, found=found,
+        mend="hardtack pull",
+    )  # fmt: skip
 
 
 def _refused(what: str, path: Path) -> HardtackError:

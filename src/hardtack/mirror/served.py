@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardtack.errors import Misused
+from hardtack.spec.lock import LockedFile
 from hardtack.spec.names import is_commit, is_repo
 
 _REF = re.compile(r"(?!.*(?:\.\.|//))[A-Za-z0-9][\w./+-]*(?<![/.])", re.ASCII)
@@ -30,6 +31,7 @@ class Served:
         within: links in the folder may lead to files anywhere under this one, by default the folder itself.
             A snapshot in a Hugging Face cache needs the cache's root here, since its files are links to blobs.
         gated: files are given to no one who did not show the mirror's token; the repository itself is shown.
+        only: the files that are served, as a lock has them; each must be there and right. None serves all there are.
         private: as if it were not there, to those who did not show the mirror's token.
 
     Raises:
@@ -43,6 +45,7 @@ class Served:
     within: Path | None = None
     gated: bool = False
     private: bool = False
+    only: tuple[LockedFile, ...] | None = None
 
     def __post_init__(self) -> None:
         if not is_repo(self.repo):
@@ -61,7 +64,7 @@ class Served:
                 mend=f"hardtack mirror --model {self.repo}={self.directory}",
             )
         for ref in self.refs or ():
-            if not _REF.fullmatch(ref) or is_commit(ref):
+            if not is_ref(ref):
                 raise Misused(
                     "This is not the name of a branch, tag or pull request.",
                     where=self.repo,
@@ -69,6 +72,11 @@ class Served:
                     found=ref,
                     mend=f"hardtack mirror --model {self.repo}={self.directory}",
                 )
+
+
+def is_ref(name: str) -> bool:
+    """Whether this can be the name of a branch, tag or pull request here."""
+    return bool(_REF.fullmatch(name)) and not is_commit(name)
 
 
 def parse_model_argument(argument: str) -> Served:

@@ -46,6 +46,8 @@ _HOW = "seccomp filter with user notification"
 _START = "import sys; sys.path.append(sys.argv[1]); from hardtack.offline.warden import main; main(sys.argv[2:])"
 _PACKAGES = str(Path(__file__).parents[2])
 _PASSED_ON = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+# What a terminal or a manager sends to a whole group, the warden included.
+_TO_THE_GROUP = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP})
 
 Stream = int | IO[Any] | None
 
@@ -63,6 +65,16 @@ class Attempt:
     what: str
     program: str
     count: int
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it could have left this machine, had it been allowed.
+
+        A netlink socket cannot: the kernel of this very machine is all that is at its other end (netlink(7)), and
+        ``getifaddrs``, ``getaddrinfo`` and ``ip`` open one to ask which addresses there are. It is refused and counted
+        like the rest, since it can also change routes, but it is no attempt to reach anybody.
+        """
+        return not self.what.startswith(f"socket({socket.AF_NETLINK.name},")
 
 
 @dataclass(frozen=True)
@@ -205,8 +217,13 @@ def _supervise(
     """Run the warden to its end and return its report. An empty command: guard, check, and leave it at that."""
     ours, theirs = socket.socketpair()
     limit = "-" if timeout is None else str(timeout)
-    start = [sys.executable, "-I", "-S", "-B", "-c", _START, _PACKAGES, str(theirs.fileno()), limit, *command]
-    with ours:
+    # A Ctrl-C while the warden's interpreter starts must reach the command, not end the warden in a traceback: signals
+    # wait, here and (masks are inherited) there, until both know what to do with them.
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, _TO_THE_GROUP)
+    waiting = ",".join(str(int(signum)) for signum in sorted(_TO_THE_GROUP - former)) or "-"
+    start = [sys.executable, "-I", "-S", "-B", "-c", _START, _PACKAGES, str(theirs.fileno()), limit, waiting, *command]
+    with ours, contextlib.ExitStack() as masked:
+        masked.callback(signal.pthread_sigmask, signal.SIG_SETMASK, former)
         try:
             with theirs:
                 warden = subprocess.Popen(
@@ -216,6 +233,7 @@ def _supervise(
             raise _not_proven(f"the guard's own process could not be started: {error}") from error
         try:
             with _signals_go_to(ours):
+                masked.close()
                 message = b"".join(iter(lambda: ours.recv(65536), b""))
         finally:
             ours.close()  # should we be interrupted, this tells the warden to end it all

@@ -158,8 +158,8 @@ def prove(directory: Path, *, tell: Callable[[str], None] = lambda _: None) -> P
     for proof in models:
         why = why or (f"{proof.key}: {proof.why}" if not proof.good else "")
     for proof in models:
-        if not why and proof.attempts:
-            why = f"{proof.key}: tried {proof.attempts[0].what}"
+        for attempt in proof.attempts:
+            why = why or (f"{proof.key}: tried {attempt.what}" if attempt.leaves else "")
     return Proof(directory, digest, guarding.how, why, checked, tuple(models))
 
 

@@ -31,6 +31,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,35 +48,53 @@ _GO = b"go"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """``DESCRIPTOR SECONDS|- COMMAND…``: run the command under guard and send one JSON report down the descriptor."""
+    """``DESCRIPTOR SECONDS|- SIGNALS|- COMMAND…``: run it under guard, report in JSON down the descriptor.
+
+    SIGNALS were blocked by the caller before this process began, and wait until there is somebody for them.
+    """
     channel = socket.socket(fileno=int(arguments[0]))
     limit = None if arguments[1] == "-" else float(arguments[1])
+    waiting = frozenset() if arguments[2] == "-" else frozenset(map(int, arguments[2].split(",")))
     try:
-        report = _watch(arguments[2:], channel, limit)
+        report = _watch(arguments[3:], channel, limit, waiting)
     except OSError as error:
         report = {"cannot": error.strerror or str(error)}
     with contextlib.suppress(BrokenPipeError):  # the caller was killed: the command has been, too, and nobody asks
         channel.sendall(json.dumps(report).encode())
 
 
-def _watch(command: Sequence[str], channel: socket.socket, limit: float | None) -> Report:
+def _watch(command: Sequence[str], channel: socket.socket, limit: float | None, waiting: AbstractSet[int]) -> Report:
     Path("/proc/self/stat").read_bytes()  # children, descriptors and names are found there: without it, no promise
     syscalls.adopt_orphans()
     wake, waker = _wake_on_child()
-    handlers = {signum: signal.signal(signum, signal.SIG_IGN) for signum in _FOR_THE_COMMAND}
+    handlers = {signum: signal.getsignal(signum) for signum in _FOR_THE_COMMAND}
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
         channel.close()
         ours.close()
-        _become(command, theirs, handlers)
+        _become(command, theirs, handlers, waiting)
     theirs.close()
+    _hand_over(pid, handlers, waiting)
     try:
         # The command's own descriptors must end when it ends: whoever reads its pipes waits for that.
         close_all_but({2, channel.fileno(), ours.fileno(), wake, waker})
         return _supervise(pid, ours, channel, wake, limit)
     finally:
         _end_the_rest()
+
+
+def _hand_over(pid: int, handlers: Mapping[signal.Signals, Any], waiting: AbstractSet[int]) -> None:
+    """Give the child what came before there was one, and be deaf to it from now on.
+
+    What came after the fork is given once more; the child has not begun by then, so it is one signal to it.
+    """
+    for signum in signal.sigpending() & waiting:
+        if handlers.get(signal.Signals(signum)) is not signal.SIG_IGN:
+            os.kill(pid, signum)
+    for signum in _FOR_THE_COMMAND:
+        signal.signal(signum, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, waiting)
 
 
 def _supervise(pid: int, child: socket.socket, channel: socket.socket, wake: int, limit: float | None) -> Report:
@@ -105,7 +124,9 @@ def _supervise(pid: int, child: socket.socket, channel: socket.socket, wake: int
     }
 
 
-def _become(command: Sequence[str], warden: socket.socket, handlers: Mapping[signal.Signals, Any]) -> NoReturn:
+def _become(
+    command: Sequence[str], warden: socket.socket, handlers: Mapping[signal.Signals, Any], waiting: AbstractSet[int]
+) -> NoReturn:
     """In the child: filter, hand over, check, exec. Never returns, and never runs the command unguarded."""
     try:
         closed = close_ways_out()
@@ -115,18 +136,22 @@ def _become(command: Sequence[str], warden: socket.socket, handlers: Mapping[sig
         syscalls.check_that_it_refuses()
         warden.send(json.dumps({"closed": closed}).encode())
         if warden.recv(_MESSAGE) == _GO and command:
-            _execute(command, warden, handlers)
+            _execute(command, warden, handlers, waiting)
     except OSError as error:
         warden.send(json.dumps({"cannot": error.strerror or str(error)}).encode())
     finally:
         os._exit(0)  # whatever happened: the warden's own code must not go on in here
 
 
-def _execute(command: Sequence[str], warden: socket.socket, handlers: Mapping[signal.Signals, Any]) -> None:
+def _execute(
+    command: Sequence[str], warden: socket.socket, handlers: Mapping[signal.Signals, Any], waiting: AbstractSet[int]
+) -> None:
     """Turn into the command. Returns only if that failed, and the warden has been told the errno."""
-    # Python ignores the first two from its start on, and exec would hand that on.
+    # Python ignores the first two from its start on, and exec would hand that on. A handler of Python's own is none
+    # after exec, and must not run before: a signal that waits ends this process here, as it would have the command.
     for signum, handler in {signal.SIGPIPE: signal.SIG_DFL, signal.SIGXFSZ: signal.SIG_DFL, **handlers}.items():
-        signal.signal(signum, handler)
+        signal.signal(signum, signal.SIG_IGN if handler is signal.SIG_IGN else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, waiting)
     try:
         os.execvpe(command[0], list(command), _environment())  # noqa: S606 (no shell is what is wanted)
     except OSError as error:
