@@ -8,7 +8,7 @@ BASE  = .venv/.base
 DEV   = .venv/.dev
 TORCH = .venv-torch/.torch
 
-.PHONY: help demo test test-all lint format bench starter-scores docs clean
+.PHONY: help demo test test-all test-world lint format bench starter-scores docs clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ test: $(DEV)     ## every test that needs neither torch nor the real models
 test-all: $(DEV) $(TORCH)  ## all of them: torch, and the real models under HARDTACK_REAL
 	.venv/bin/python -m pytest -q -n 2 -m "not torch"
 	.venv-torch/bin/python -m pytest -q -m "torch"
+
+test-world: $(DEV)  ## those that take minutes: twenty kills, a gigabyte, clients of the oldest version and the newest
+	.venv/bin/python -m pytest -q -m "world and not torch"
 
 lint: $(DEV)     ## ruff, mypy, and the generated parts of the docs
 	.venv/bin/ruff check .

@@ -72,9 +72,7 @@ def test_a_proxy_of_the_environment_is_used(
         assert all(line.startswith(f"GET {fixture_hub.url}/") for line in proxy.seen)
 
 
-def test_a_hub_that_no_proxy_names_is_asked_directly(
-    lock: Lock, store: Store, hub: Hub, environment: Set
-) -> None:
+def test_a_hub_that_no_proxy_names_is_asked_directly(lock: Lock, store: Store, hub: Hub, environment: Set) -> None:
     environment(HTTP_PROXY="http://127.0.0.1:9", NO_PROXY="127.0.0.1")
     assert pull(lock, store, hub).count(State.FETCHED) == len(CHOSEN)
 
