@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_copied_cache_with_dangling_links(
 
 
 # as transformers before 4.22 kept them, sentence-transformers before 2.3, huggingface_hub with --local-dir, a browser
-FORMER = {
+FORMER: dict[str, Callable[[int, str], str]] = {
     "transformers": lambda n, path: f"{n:064x}.{n:040x}",
     "sentence-transformers": lambda n, path: f"org_tiny/{path}",
     "local-dir": lambda n, path: path,
