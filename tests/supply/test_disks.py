@@ -73,7 +73,9 @@ print(pulled.transferred, {file.state.value for snapshot in pulled.snapshots for
 """
 # an interpreter of root's own may be closed to others: what it loads late is loaded before
 AS_SOMEBODY = """
-import encodings.idna, hardtack.supply.local, stringprep
+import encodings.idna, stringprep
+from huggingface_hub import get_session
+get_session()
 os.environ["HOME"] = "/nonexistent"
 os.setgroups([]); os.setgid(0); os.setuid(USER)
 try:
