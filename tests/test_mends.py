@@ -41,9 +41,9 @@ def strings(node: ast.AST) -> Iterator[str]:
 def mends(tree: ast.Module) -> Iterator[str]:
     """What is given for ``mend=``, what constants are called ``…MEND…``, and what :class:`Finding` is told last."""
     for node in ast.walk(tree):
-        if (isinstance(node, ast.keyword) and node.arg == "mend") or (
-            isinstance(node, ast.Assign) and "MEND" in ast.unparse(node.targets[0])
-        ):
+        given = isinstance(node, ast.keyword) and node.arg == "mend"
+        called = isinstance(node, ast.Assign) and "MEND" in ast.unparse(node.targets[0])
+        if isinstance(node, ast.keyword | ast.Assign) and (given or called):
             yield from strings(node.value)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding":
             yield from (text for argument in node.args[3:] for text in strings(argument))
