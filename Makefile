@@ -20,8 +20,8 @@ demo: $(BASE)    ## the whole way with the starter models, in a minute, with no 
 test: $(DEV)     ## every test that needs neither torch nor the real models
 	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real"
 
-test-all: $(DEV) $(TORCH) $(HUBS)  ## all of them: torch, and the real models under HARDTACK_REAL
-	.venv/bin/python -m pytest -q -n 2 -m "not torch"
+test-all: test $(TORCH) $(HUBS)  ## those, and the ones with torch and with the real models under HARDTACK_REAL
+	.venv/bin/python -m pytest -q -m "real and not torch"
 	.venv-torch/bin/python -m pytest -q -m "torch"
 
 test-world: $(DEV)  ## those that take minutes or gigabytes: twenty kills, a killed gigabyte

@@ -19,6 +19,17 @@ from tokenizers.processors import TemplateProcessing
 
 from hardtack.spec.words import Pooling, Task
 
+_DISTILBERT = {
+    "hidden_size": "dim",
+    "num_hidden_layers": "n_layers",
+    "num_attention_heads": "n_heads",
+    "intermediate_size": "hidden_dim",
+    "hidden_act": "activation",
+    "type_vocab_size": "",
+    "layer_norm_eps": "",
+}
+"""BERT's keys → DistilBERT's; it has no token types, and its norm's epsilon is written into its code."""
+
 _VOCABULARY = (
     "the a cat dog light kitchen turns on off at seven in morning evening sits mat door opens window warm cold energy "
     "comfort security convenience high medium low classify this pattern category priority query passage : . , ?"
@@ -36,6 +47,11 @@ def make_bert(directory: Path, task: Task = Task.EMBED, *, prefix: str | None = 
 def make_roberta(directory: Path, task: Task = Task.EMBED, *, prefix: str | None = None, **kwargs: Any) -> Path:
     """RoBERTa; ``model_type="xlm-roberta"`` for the other."""
     return _make_encoder(directory, task, "roberta", prefix, **kwargs)
+
+
+def make_distilbert(directory: Path, task: Task = Task.EMBED, *, prefix: str | None = None, **kwargs: Any) -> Path:
+    """DistilBERT; its config has names of its own, given here by BERT's."""
+    return _make_encoder(directory, task, "distilbert", prefix, **kwargs)
 
 
 def make_mpnet(directory: Path, task: Task = Task.EMBED, *, prefix: str | None = None, **kwargs: Any) -> Path:
@@ -78,6 +94,67 @@ def make_t5(
     _write(directory, config, weights, dtype, tokenizer, {"model_max_length": 64, "pad_token": "<pad>"})
     if task is Task.EMBED:
         write_modules(directory, size=16)
+    return directory
+
+
+def make_llama(
+    directory: Path,
+    task: Task = Task.EMBED,
+    *,
+    dtype: str = "F32",
+    seed: int = 0,
+    pooling: Pooling = Pooling.LASTTOKEN,
+    normalize: bool = False,
+    include_prompt: bool = False,
+    pad_left: bool = False,
+    labels: tuple[str, ...] = ("LABEL_0",),
+    prefix: str | None = None,
+    **config: Any,
+) -> Path:
+    """Llama, of sarashina's shape; ``model_type="llama_bidirec"`` for a reranker of NVIDIA's, without its code."""
+    tokenizer = _tokenizer(("<unk>", "<s>", "</s>"), "<s> $A", "<s> $A <s> $B")
+    kind = "Model" if task is Task.EMBED else "ForSequenceClassification"
+    values: dict[str, Any] = {
+        "model_type": "llama",
+        "architectures": [f"Llama{kind}"],
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 24,
+        "hidden_act": "silu",
+        "max_position_embeddings": 64,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 500.0,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "vocab_size": tokenizer.get_vocab_size(),
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 2,
+        "id2label": {str(n): label for n, label in enumerate(labels)},
+        "label2id": {label: n for n, label in enumerate(labels)},
+    }
+    config = values | config
+    size: int = config["hidden_size"]
+    if config["model_type"] == "llama_bidirec":
+        module = "llama_bidirectional_model.LlamaBidirectional"
+        auto_map = {"AutoConfig": f"{module}Config", "AutoModelForSequenceClassification": f"{module}{kind}"}
+        config = {"pooling": "avg", "temperature": 0.5, "auto_map": auto_map} | config
+    if prefix is None:
+        prefix = "" if task is Task.EMBED else "model."
+    shapes = {prefix + name: shape for name, shape in _llama_shapes(config).items()}
+    if task is not Task.EMBED:
+        shapes["score.weight"] = (len(labels), size)
+    side = "left" if pad_left else "right"
+    tokenizer_config = {"model_max_length": 512, "pad_token": "</s>", "eos_token": "</s>", "padding_side": side}
+    _write(directory, config, random_weights(shapes, seed), dtype, tokenizer, tokenizer_config)
+    if task is Task.EMBED:
+        write_modules(directory, size=size, pooling=pooling, normalize=normalize, dtype=dtype)
+        old = {f"pooling_mode_{name}": False for name in ("cls_token", "mean_tokens", "max_tokens", "lasttoken")}
+        mode = {"lasttoken": "lasttoken", "cls": "cls_token"}.get(pooling, f"{pooling}_tokens")
+        old |= {f"pooling_mode_{mode}": True, "include_prompt": include_prompt}
+        _write_json(directory / "1_Pooling/config.json", {"word_embedding_dimension": size, **old})
     return directory
 
 
@@ -188,11 +265,11 @@ def _make_encoder(
 ) -> Path:
     tokenizer = (
         _tokenizer(("[PAD]", "[UNK]", "[CLS]", "[SEP]"), "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1")
-        if kind == "bert"
+        if kind in ("bert", "distilbert")
         else _tokenizer(("<s>", "<pad>", "</s>", "<unk>"), "<s> $A </s>", "<s> $A </s> </s> $B </s>")
     )
-    pad = "[PAD]" if kind == "bert" else "<pad>"
-    class_name = {"bert": "Bert", "roberta": "Roberta", "mpnet": "MPNet"}[kind]
+    pad = "[PAD]" if kind in ("bert", "distilbert") else "<pad>"
+    class_name = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "mpnet": "MPNet"}[kind]
     config = {
         "model_type": kind,
         "architectures": [class_name + ("Model" if task is Task.EMBED else "ForSequenceClassification")],
@@ -214,6 +291,8 @@ def _make_encoder(
     if prefix is None:
         prefix = "" if task is Task.EMBED else f"{kind}."
     size: Any = config["hidden_size"]
+    if kind == "distilbert":
+        config = {_DISTILBERT.get(key, key): value for key, value in config.items() if _DISTILBERT.get(key, key)}
     shapes = {prefix + name: shape for name, shape in _encoder_shapes(kind, config).items()}
     if task is not Task.EMBED:
         shapes |= _head_shapes(kind, prefix, size, len(labels))
@@ -226,6 +305,8 @@ def _make_encoder(
 
 
 def _encoder_shapes(kind: str, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    if kind == "distilbert":
+        return _distilbert_shapes(config)
     size, inner = config["hidden_size"], config["intermediate_size"]
     shapes: dict[str, tuple[int, ...]] = {
         "embeddings.word_embeddings.weight": (config["vocab_size"], size),
@@ -250,10 +331,46 @@ def _encoder_shapes(kind: str, config: Mapping[str, Any]) -> dict[str, tuple[int
     return shapes
 
 
+def _distilbert_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    size, inner = config["dim"], config["hidden_dim"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (config["vocab_size"], size),
+        "embeddings.position_embeddings.weight": (config["max_position_embeddings"], size),
+        **_norm("embeddings.LayerNorm", size),
+    }
+    for n in range(config["n_layers"]):
+        layer = f"transformer.layer.{n}."
+        for name in ("q_lin", "k_lin", "v_lin", "out_lin"):
+            shapes |= _linear(f"{layer}attention.{name}", size, size)
+        shapes |= _linear(f"{layer}ffn.lin1", size, inner) | _linear(f"{layer}ffn.lin2", inner, size)
+        shapes |= _norm(f"{layer}sa_layer_norm", size) | _norm(f"{layer}output_layer_norm", size)
+    return shapes
+
+
 def _head_shapes(kind: str, prefix: str, size: int, labels: int) -> dict[str, tuple[int, ...]]:
+    if kind == "distilbert":
+        return {**_linear("pre_classifier", size, size), **_linear("classifier", size, labels)}
     if kind == "bert":
         return {**_linear(f"{prefix}pooler.dense", size, size), **_linear("classifier", size, labels)}
     return {**_linear("classifier.dense", size, size), **_linear("classifier.out_proj", size, labels)}
+
+
+def _llama_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    size, inner, count = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
+    head = config.get("head_dim") or size // count
+    wide, narrow = count * head, config["num_key_value_heads"] * head
+    shapes: dict[str, tuple[int, ...]] = {"embed_tokens.weight": (config["vocab_size"], size), "norm.weight": (size,)}
+    for n in range(config["num_hidden_layers"]):
+        layer = f"layers.{n}."
+        shapes |= {f"{layer}{name}_layernorm.weight": (size,) for name in ("input", "post_attention")}
+        own = {"q": (wide, size), "k": (narrow, size), "v": (narrow, size), "o": (size, wide)}
+        mlp = {"gate": (inner, size), "up": (inner, size), "down": (size, inner)}
+        for part, names, bias in (("self_attn", own, "attention_bias"), ("mlp", mlp, "mlp_bias")):
+            for name, shape in names.items():
+                shapes[f"{layer}{part}.{name}_proj.weight"] = shape
+                if config[bias]:
+                    shapes[f"{layer}{part}.{name}_proj.bias"] = shape[:1]
+    return shapes
 
 
 def _t5_shapes(config: Mapping[str, Any], task: Task, untied: bool) -> dict[str, tuple[int, ...]]:

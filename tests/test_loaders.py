@@ -36,7 +36,12 @@ from tests.runtime.fakes import COMMIT, lay_out_model, lock_of, open_fake
 
 @pytest.fixture(autouse=True)
 def _fake_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(load_module, "_open_engine", open_fake)
+    choose = load_module._choose
+    monkeypatch.setattr(
+        load_module,
+        "_choose",
+        lambda directory, task, locked, options, _: choose(directory, task, locked, options, open_fake),
+    )
     # no /models of this machine, no lock above, nothing of the environment
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")

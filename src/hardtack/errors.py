@@ -15,6 +15,7 @@ This module raises nothing and knows no other room. The tree::
     │   ├── UnknownModel            a name that is in no lock
     │   ├── UnknownRepo             the Hub has no such repository, revision or file
     │   └── UnsupportedModel        the model's own files ask for something no engine here does
+    │       └── NotDrawn            … that no family draws; the torch engine may know it
     └── Unable             exit 3   network, disk or permission stood in the way
         ├── HubUnreachable          the Hub did not answer, or not with what its protocol promises
         ├── AccessDenied            the Hub wants a token, or other terms
@@ -121,6 +122,10 @@ class UnknownRepo(Misused):
 
 class UnsupportedModel(Misused):
     """The model's own files ask for something that no engine here does."""
+
+
+class NotDrawn(UnsupportedModel):
+    """What no family draws and no shipped graph serves; the torch engine may know it."""
 
 
 class Unable(HardtackError):

@@ -42,8 +42,8 @@ def load_embedder(
         which: a path (starts with ``/``, ``.`` or ``~``), a key, a repository or its last part; None: what
             ``EMBED_MODEL_PATH`` or ``EMBED_REPO`` names, else the lock's only embedder.
         space: the space an index was made in (:attr:`Embedder.space`); a model of another one is refused.
-        trust_remote_code: the caller's leave for code that the lock carries. No engine here runs any so far, so it
-            changes nothing yet; without it, a model that needs code is refused all the same.
+        trust_remote_code: the caller's leave for code that the lock carries, which the torch engine then runs. Nothing
+            that the lock does not carry is ever run.
         settings: instead of the environment as it is now.
         fetch: instead of the supply room, for what is nowhere on this machine.
 
@@ -140,9 +140,19 @@ def _load(
         strict=policy_of(settings) is Policy.STRICT,
         threads=settings.threads,
         device=settings.device,
+        allow_code=trust_remote_code or (found.locked is not None and found.locked.key in settings.allow_code),
+        code_folders=_code_folders(found, settings),
     )
     _check_code(found, trust_remote_code, settings)
     return load_model(found.directory, task, locked=found.locked, source=found.source, options=options)
+
+
+def _code_folders(found: Found, settings: Settings) -> dict[str, Path]:
+    """Where code of other repositories lies for a model outside of a pantry: in the store."""
+    if found.locked is None or found.source == "pantry":
+        return {}
+    store = store_of(settings)
+    return {code.repo: store.snapshot(code.repo, code.commit) for code in found.locked.code}
 
 
 def _check_code(found: Found, trust_remote_code: bool, settings: Settings) -> None:

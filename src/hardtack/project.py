@@ -38,6 +38,7 @@ class Project:
         store: where snapshots lie.
         hub: whom to ask; never asked but by :meth:`lock` and :meth:`pull`.
         progress: told what is being done.
+        allow_code: keys of models whose own code may run, as it must for a bake's golden answers.
     """
 
     manifest_path: Path
@@ -45,6 +46,7 @@ class Project:
     store: Store
     hub: Hub
     progress: Progress = SILENT
+    allow_code: Collection[str] = ()
 
     @classmethod
     def here(
@@ -77,7 +79,7 @@ class Project:
             )  # fmt: skip
         manifest = manifest or lock.with_name(MANIFEST_NAME)
         hub = Hub.of(settings, token_for_other_hubs=token_for_other_hubs)
-        return cls(manifest, lock, store_of(settings), hub, progress)
+        return cls(manifest, lock, store_of(settings), hub, progress, settings.allow_code)
 
     @property
     def folder(self) -> Path:
@@ -158,7 +160,8 @@ class Project:
     def bake(self, destination: Path) -> Baked:
         """Lay the locked models out as a pantry."""
         lock = self.current()
-        return bake(lock, self.sources(lock), destination)
+        code = {each.repo: self.store.snapshot(each.repo, each.commit) for model in lock.models for each in model.code}
+        return bake(lock, self.sources(lock), destination, code_sources=code, allow_code=self.allow_code)
 
     def prove(self, pantry: Path) -> Proof:
         """Load and run a pantry where the kernel allows no network."""

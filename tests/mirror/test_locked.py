@@ -93,6 +93,14 @@ def test_code_is_served_and_local_models_are_not(store: Store) -> None:
     assert {*Content.gather(from_locks([lock], store)).repos} == {"org/tiny", "org/more"}
 
 
+def test_what_a_lock_calls_gated_is(store: Store) -> None:
+    lock = Lock("", (replace(model(), gated=True), model("org/more")))
+    found = Content.gather(from_locks([lock], store)).repos
+    assert {repo: each.gated for repo, each in found.items()} == {"org/tiny": True, "org/more": False}
+    named = Content.gather(from_locks([lock], store, ["org/more"])).repos
+    assert all(each.gated for each in named.values())
+
+
 def test_locks_that_disagree(store: Store) -> None:
     wrong = replace(model(), files=tuple(replace(file, sha256="0" * 64) for file in model().files))
     with pytest.raises(LockError):

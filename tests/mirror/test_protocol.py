@@ -160,6 +160,8 @@ def test_nothing_is_ever_written(ask: Ask, method: str) -> None:
     for path in ("/api/models/org/tiny", "/org/tiny/resolve/main/config.json", "/"):
         response = ask(path, method, body=b"x")
         assert (response.status, response.header("Allow")) == (405, "GET, HEAD")
+    assert ask("/api/repos/create", method, body=b"x").status == 405
+    assert ask("/api/models/org/tiny/paths-info/main").header("Allow") == "POST"
 
 
 # Trees.
@@ -365,6 +367,17 @@ def test_without_a_token_nobody_is_anyone(ask: Ask) -> None:
     assert ask("/api/whoami-v2").status == 401
     assert ask("/api/whoami-v2", authorization="Bearer anything").status == 401
     assert ask("/org/private/resolve/main/config.json", authorization="Bearer None").status == 404
+
+
+def test_the_token_may_be_asked_for_only_where_it_is_needed(ask: Ask) -> None:
+    rules = Rules(token="hf_secret", gated_only=True)
+    assert ask("/org/tiny/resolve/main/config.json", rules=rules).status == 200
+    assert ask("/org/tiny/resolve/main/config.json", rules=rules, authorization="Bearer of-another-hub").status == 200
+    assert data(ask("/api/models/org/gated", rules=rules))["gated"] == "manual"
+    for path in ("/org/gated/resolve/main/config.json", "/api/models/org/gated/auth-check"):
+        assert problem(ask(path, rules=rules)) == (403, "GatedRepo")
+        assert ask(path, rules=rules, authorization="Bearer hf_secret").status == 200
+    assert problem(ask("/api/models/org/private", rules=rules)) == (404, "RepoNotFound")
 
 
 # What the Hub does besides.

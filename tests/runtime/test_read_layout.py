@@ -266,7 +266,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "a module elsewhere": (lambda d: bad_modules(d, path="../other"), "modules.json: [1].path"),
     "an unknown pooling": (lambda d: change(d / "1_Pooling/config.json", pooling_mode="median"), "pooling_mode"),
     "two poolings": (lambda d: change(d / "1_Pooling/config.json", pooling_mode=["cls", "mean"]), "pooling_mode"),
-    "a prompt left out": (lambda d: change(d / "1_Pooling/config.json", include_prompt=False), "include_prompt"),
+    "a prompt in words": (lambda d: change(d / "1_Pooling/config.json", include_prompt="no"), "include_prompt"),
     "a residual": (lambda d: change(d / "2_Dense/config.json", use_residual=True), "2_Dense/config.json: use_residual"),
     "a Dense of no size": (lambda d: change(d / "2_Dense/config.json", in_features=None), "in_features"),
     "a Dense with code": (

@@ -82,7 +82,7 @@ CASES = {
             ),
             model(
                 "emb", Task.EMBED, WEIGHTS, CONFIG, POOLING, engine=EngineName.OPENVINO, precision=Precision.INT8,
-                weights=WeightsKind.ONNX, path="models/emb", license="mit", trust_remote_code=True,
+                weights=WeightsKind.ONNX, path="models/emb", license="mit", gated=True, trust_remote_code=True,
                 gate={"rank": 0.98, "cosine-p1": 0.99, "least words": 1},
                 overrides=Overrides(512, {"query": "query: ", "a.b": ""}, Pooling.CLS, False, Similarity.DOT),
                 added=(LockedFile("hardtack/golden.json", 7, "b" * 64),),
@@ -201,12 +201,14 @@ def models(draw: st.DrawFn) -> LockedModel:
     return LockedModel(
         key, task, repo="./some dir" if local else draw(repos), source="local" if local else "hub",
         requested=draw(st.sampled_from(["", "main", "v1", "refs/pr/7"])), commit="" if local else draw(hexes(40)),
-        license=draw(words), digest=tree_digest((file.path, file.sha256) for file in files), files=tuple(files),
-        added=tuple(added), engine=draw(st.sampled_from(EngineName)), precision=draw(st.sampled_from(Precision)),
+        license=draw(words), gated=draw(st.booleans()),
+        digest=tree_digest((file.path, file.sha256) for file in files), files=tuple(files), added=tuple(added),
+        engine=draw(st.sampled_from(EngineName)), precision=draw(st.sampled_from(Precision)),
         weights=draw(st.sampled_from(WeightsKind)), path=draw(st.just("") | keys.map("/srv/{}".format)),
         overrides=draw(overrides), labels=tuple(groups), gate=draw(st.dictionaries(words, finite, max_size=2)),
         trust_remote_code=draw(st.booleans()), note=draw(words),
-        code=tuple(draw(st.lists(st.builds(LockedCode, repos, hexes(40), locked_files.map(tuple)), max_size=2))),
+        code=tuple(draw(st.lists(st.builds(LockedCode, repos, hexes(40), locked_files.map(tuple)), max_size=2,
+                                 unique_by=lambda code: code.folder))),
         builds=(LockedBuild(draw(words), Precision.INT8, draw(words), tuple(built)),) if built else (),
     )  # fmt: skip
 

@@ -57,6 +57,10 @@ GOOD = archive(lock_of(CONTENTS), CONTENTS)
 FIRST = len(member("hardtack.lock", render_lock(lock_of(CONTENTS)).encode()))
 
 
+EXPECTED = ("hf/hub/models--", "hf/hub/CACHEDIR.TAG", "hf/own/projects/", "here/hardtack.lock")
+"""Where something may lie once an archive was taken."""
+
+
 class Ship:
     """A place to unpack in, and what lies there afterwards."""
 
@@ -79,7 +83,7 @@ class Ship:
     def check(self) -> None:
         """Nothing waits, nothing is outside, and content has the name that its hash gives it."""
         for name in self.files():
-            assert name.startswith(("hf/hub/models--", "hf/hub/CACHEDIR.TAG", "here/hardtack.lock")), name
+            assert name.startswith(EXPECTED), name
         for blob in self.store.hub.glob("models--*/blobs/*"):
             hashes = hash_bytes(blob.read_bytes())
             assert blob.name in (hashes.sha256, hashes.git)

@@ -25,6 +25,7 @@ from hardtack.supply.archive_pack import pack
 from hardtack.supply.archive_unpack import Unpacked, unpack
 from hardtack.supply.hub import Hub
 from hardtack.supply.pull import pull
+from hardtack.supply.registry import Standing, known
 from hardtack.supply.report import State
 from hardtack.supply.store import project_id
 from tests.hub import lay_out
@@ -89,6 +90,14 @@ def test_a_second_time_writes_nothing(made: bytes, store: Store, tmp_path: Path)
     assert set(done.states.values()) == {State.THERE}
     assert (done.bytes, done.lock_written) == (0, None)
     assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_prune_knows_whose_it_is(made: bytes, store: Store, lock: Lock, tmp_path: Path) -> None:
+    opened(made, store, tmp_path / "here", ANYWAY)
+    (project,) = known(store)
+    assert project.standing is Standing.HERE
+    assert project.lock == tmp_path / "here" / "hardtack.lock"
+    assert project.brought == {*project.keeps} == {(REPO, lock.models[0].commit)}
 
 
 def test_it_mends_what_is_wrong(made: bytes, store: Store, lock: Lock, tmp_path: Path) -> None:

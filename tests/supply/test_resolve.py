@@ -197,3 +197,9 @@ def test_bare_names_are_those_of_sentence_transformers() -> None:
     assert frozenset(misc.ORIGINAL_TRANSFORMER_MODELS) == ORIGINAL
     assert SentenceTransformer.default_huggingface_organization == full_name("x", Task.EMBED).split("/")[0]
     assert CrossEncoder.default_huggingface_organization == full_name("x", Task.RERANK).split("/")[0]
+
+
+def test_that_it_is_gated_is_locked(folder: Path, store: Store) -> None:
+    with FixtureHub(Served(REPO, folder, gated=True), token="t0ken") as fixture:
+        model = resolve(WANTED, Hub(fixture.url, "t0ken", token_for_other_hubs=True), store)
+    assert model.gated

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,6 +61,8 @@ def bake(
     *,
     progress: Progress | None = None,
     free: Callable[[Path], int] = free_bytes,
+    code_sources: Mapping[str, Path] | None = None,
+    allow_code: Collection[str] = (),
 ) -> Baked:
     """Bake every model of a lock into a pantry.
 
@@ -70,8 +72,11 @@ def bake(
         destination: the pantry; an older pantry there is replaced, anything else is left alone.
         progress: see :data:`Progress`.
         free: bytes free where a path is.
+        code_sources: repository → the directory where code of other repositories lies.
+        allow_code: keys whose own code may run, for their golden answers.
 
     Raises:
+        UnsupportedModel: a model needs code that may not run, or no engine here runs it.
         Misused: ``destination`` is something other than a pantry, or an empty or absent directory.
         Mismatch: a file is not what the lock says; nothing is left behind.
         DiskError: a file could not be read or written; nothing is left behind.
@@ -82,8 +87,12 @@ def bake(
     try:
         _need_space(destination.parent, sum(model.size for model in lock.models), free)
         rising.mkdir(parents=True)
-        models = tuple(_bake_model(model, sources[model.key], rising, progress) if model.task.pulls else model
-                       for model in lock.models)  # fmt: skip
+        models = tuple(
+            _bake_model(model, sources[model.key], rising, progress, code_sources or {}, model.key in allow_code)
+            if model.task.pulls
+            else model
+            for model in lock.models
+        )
         baked = replace(lock, models=models)
         text = render_lock(baked).encode()
         _write(rising / LOCK_NAME, [text])
@@ -125,21 +134,22 @@ def _need_space(folder: Path, size: int, free: Callable[[Path], int]) -> None:
         )  # fmt: skip
 
 
-def _bake_model(model: LockedModel, source: Path, rising: Path, progress: Progress | None) -> LockedModel:
+def _bake_model(
+    model: LockedModel, source: Path, rising: Path, progress: Progress | None, code_sources: Mapping[str, Path],
+    allow_code: bool,
+) -> LockedModel:  # fmt: skip
     folder = rising / model.folder
     for file in model.files:
         _copy(source, folder, file, model)
         if progress is not None:
             progress(model.key, file.size)
     for code in model.code:
-        raise Misused(
-            "this model reaches code in another repository, which `bake` does not carry yet", where=model.key,
-            expected="a model whose code lies beside its weights", found=code.repo, mend=f"hardtack remove {model.key}",
-        )  # fmt: skip
+        for file in code.files:
+            _copy(code_sources[code.repo], folder / code.folder, file, model)
     if not model.task.loads:
         return model
     # in fp32 whatever the model will be executed in: the reference is what precision is held against
-    plain = Options(precision=Precision.FP32)
+    plain = Options(precision=Precision.FP32, allow_code=allow_code)
     with closing(load_model(folder, model.task, locked=model, source="pantry", options=plain)) as loaded:
         answers = golden.render(model.task, golden.ask(loaded))
     _write(folder / golden.GOLDEN_NAME, [answers])

@@ -7,7 +7,8 @@ sentence-transformers need. From what is asked for to what is sent::
     locked     what locks and pantries name, as that
     scan       the folder as a table of hashed files
     content    repositories, revisions, files: frozen
-    protocol   (content, request) to response; `messages` are those two, `describe` the JSON, `page` the HTML
+    protocol   (content, request) to response; `messages` are those two, `describe` the JSON, `problems` what may go
+               wrong, `page` the HTML
     server     sockets and threads
 """
 

@@ -22,14 +22,14 @@ def from_locks(locks: Iterable[Lock], store: Store, gated: Collection[str] = ())
     Args:
         locks: several may name one repository, at one commit or at several.
         store: where the files lie.
-        gated: ids of repositories whose files need the mirror's token.
+        gated: ids of repositories whose files need the mirror's token, besides those that a lock calls gated.
 
     Raises:
         LockError: two locks disagree about a file of one commit.
     """
     models = tuple(model for lock in locks for model in lock.models)
     wants = wanted_of(models, "mirror")
-    names = _names(models, wants)
+    names, closed = _names(models, wants), _gated(models, gated)
     return [
         Served(
             want.repo,
@@ -37,7 +37,7 @@ def from_locks(locks: Iterable[Lock], store: Store, gated: Collection[str] = ())
             want.commit,
             refs=names[want.repo, want.commit],
             within=store.hub,
-            gated=want.repo in gated,
+            gated=want.repo in closed,
             only=tuple(want.files.values()),
         )
         for want in wants
@@ -56,16 +56,20 @@ def from_pantry(directory: Path, gated: Collection[str] = ()) -> list[Served]:
             found="none there", mend=f"hardtack bake {directory}",
         )  # fmt: skip
     models = [model for model in read_lock(directory / LOCK_NAME).models if model.source == "hub"]
-    names = _names(models, wanted_of(models, "mirror"))
+    names, closed = _names(models, wanted_of(models, "mirror")), _gated(models, gated)
     served: dict[tuple[str, str], Served] = {}
     for model in models:
         where = directory / model.folder
         served.setdefault(
             (model.repo, model.commit),
-            Served(model.repo, where, model.commit, names[model.repo, model.commit], gated=model.repo in gated,
+            Served(model.repo, where, model.commit, names[model.repo, model.commit], gated=model.repo in closed,
                    only=model.files),
         )  # fmt: skip
     return list(served.values())
+
+
+def _gated(models: Iterable[LockedModel], more: Collection[str]) -> frozenset[str]:
+    return frozenset(more) | {model.repo for model in models if model.gated}
 
 
 def _names(models: Iterable[LockedModel], wants: Iterable[Wanted]) -> Mapping[tuple[str, str], tuple[str, ...]]:

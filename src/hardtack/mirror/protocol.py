@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote
 
-from hardtack.mirror import describe, page
+from hardtack.mirror import describe, page, problems
 from hardtack.mirror.content import Content, Repo, Revision
 from hardtack.mirror.messages import Request, Response, Slice, Unsatisfiable, byte_range, is_on
 from hardtack.mirror.paging import paged
@@ -23,9 +23,13 @@ from hardtack.mirror.paging import paged
 
 @dataclass(frozen=True)
 class Rules:
-    """How a mirror answers: only to those who show ``token``, if there is one; lists in pages of ``page_size``."""
+    """How a mirror answers: only to those who show ``token``, if there is one; lists in pages of ``page_size``.
+
+    ``gated_only`` asks for the token only where a repository is gated or private.
+    """
 
     token: str | None = None
+    gated_only: bool = False
     page_size: int = 1000
 
 
@@ -54,17 +58,19 @@ class Route(NamedTuple):
 def answer(content: Content, request: Request, rules: Rules = Rules()) -> Response:
     """The response to a request. HEAD is GET without its body."""
     trusted = rules.token is not None and _shows(request, rules.token)
-    if rules.token is not None and not trusted:
-        return _without_body(request, _unauthorized(request))
+    if rules.token is not None and not trusted and not rules.gated_only:
+        return _without_body(request, problems.unauthorized(request))
     method = "GET" if request.method == "HEAD" else request.method
     matches = [(route, match) for route in ROUTES if (match := route.pattern.fullmatch(request.path))]
     for route, match in matches:
         if route.method == method:
             parts = {name: unquote(part) for name, part in match.groupdict().items() if part is not None}
             return _without_body(request, route.answer(Call(content, request, rules, trusted, parts)))
-    if matches:
-        return _without_body(request, _error(405, "This mirror is read only.", ("Allow", "GET, HEAD")))
-    return _without_body(request, _error(404, "This mirror has no such page."))
+    if matches or method != "GET":
+        posted = matches and all(route.method == "POST" for route, _ in matches)
+        allowed = ("Allow", "POST" if posted else "GET, HEAD")
+        return _without_body(request, problems.problem(405, "This mirror is read only.", allowed))
+    return _without_body(request, problems.problem(404, "This mirror has no such page."))
 
 
 def _shows(request: Request, token: str) -> bool:
@@ -76,36 +82,11 @@ def _without_body(request: Request, response: Response) -> Response:
     return replace(response, body=b"") if request.method == "HEAD" else response
 
 
-# What may go wrong. Codes are from huggingface_hub's `hf_raise_for_status`. Over plain http a client does not guess
-# what a 401 means, so the code is always sent. Nothing of the request is repeated in a header.
-
-
-def _error(status: int, message: str, *headers: tuple[str, str], code: str | None = None) -> Response:
-    named = (("X-Error-Code", code),) if code else ()
-    return Response.json({"error": message}, ("X-Error-Message", message), *named, *headers, status=status)
-
-
-def _unauthorized(request: Request) -> Response:
-    challenge = ("WWW-Authenticate", 'Bearer realm="hardtack mirror"')
-    if request.header("authorization") is None:
-        return _error(401, "This mirror wants a token.", challenge, code="RepoNotFound")
-    return _error(401, "Invalid credentials in Authorization header", challenge)
-
-
-def _repo_not_found(_call: Call) -> Response:
-    return _error(404, "Repository not found", code="RepoNotFound")
-
-
-def _entry_not_found(revision: Revision) -> Response:
-    # The commit lets a client remember that the file is missing: huggingface_hub writes `.no_exist/<commit>/<path>`.
-    return _error(404, "Entry not found", ("X-Repo-Commit", revision.commit), code="EntryNotFound")
-
-
 def _with_repo(inner: Callable[[Call, Repo], Response]) -> Answer:
     def found(call: Call) -> Response:
         repo = call.content.find(call.parts["repo"])
         if repo is None or (repo.private and not call.trusted):
-            return _repo_not_found(call)
+            return problems.repo_not_found()
         return inner(call, repo)
 
     return found
@@ -115,7 +96,7 @@ def _with_revision(inner: Callable[[Call, Repo, Revision], Response]) -> Answer:
     def found(call: Call, repo: Repo) -> Response:
         revision = repo.find(call.parts.get("revision", "main"))
         if revision is None:
-            return _error(404, "Revision not found", code="RevisionNotFound")
+            return problems.revision_not_found()
         return inner(call, repo, revision)
 
     return _with_repo(found)
@@ -137,7 +118,7 @@ def _expand(request: Request) -> list[str]:
 def _tree(call: Call, repo: Repo, revision: Revision) -> Response:
     folder = call.parts.get("path", "")
     if folder not in revision.folders:
-        return _entry_not_found(revision)
+        return problems.entry_not_found(revision)
     entries = revision.below(folder, recursive=call.request.flag("recursive"))
     last = (repo, revision) if call.request.flag("expand") else None
     return paged(call.request, call.rules.page_size, [(each.path, describe.entry(each, last)) for each in entries])
@@ -180,20 +161,16 @@ def _commits(_call: Call, repo: Repo, revision: Revision) -> Response:
 
 @_with_repo
 def _auth_check(call: Call, repo: Repo) -> Response:
-    return _gated() if repo.gated and not call.trusted else Response.json({})
-
-
-def _gated() -> Response:
-    return _error(403, "This repository is gated; the mirror's token opens it.", code="GatedRepo")
+    return problems.gated() if repo.gated and not call.trusted else Response.json({})
 
 
 @_with_revision
 def _resolve(call: Call, repo: Repo, revision: Revision) -> Response:
     if repo.gated and not call.trusted:
-        return _gated()
+        return problems.gated()
     file = revision.files.get(call.parts["path"])
     if file is None:
-        return _entry_not_found(revision)
+        return problems.entry_not_found(revision)
     etag = f'"{file.etag}"'
     headers = [
         ("Content-Type", "application/octet-stream"),
@@ -208,7 +185,7 @@ def _resolve(call: Call, repo: Repo, revision: Revision) -> Response:
         span = byte_range(_asked_range(call.request, etag), file.size)
     except Unsatisfiable:
         outside = ("Content-Range", f"bytes */{file.size}")
-        return _error(416, "Not one of these bytes is there.", *headers[1:], outside)
+        return problems.problem(416, "Not one of these bytes is there.", *headers[1:], outside)
     first, last = span if span else (0, file.size - 1)
     length = last - first + 1
     headers.append(("Content-Length", str(length)))
@@ -259,7 +236,7 @@ def _sorted(content: Content, request: Request) -> list[Repo]:
 
 def _whoami(call: Call) -> Response:
     if not call.trusted:
-        return _error(401, "This mirror knows no users.")
+        return problems.problem(401, "This mirror knows no users.")
     token = {"displayName": "mirror", "role": "read"}
     user = {"type": "user", "id": "mirror", "name": "mirror", "fullname": "hardtack mirror", "orgs": []}
     return Response.json(user | {"auth": {"type": "access_token", "accessToken": token}})
@@ -294,7 +271,7 @@ ROUTES: tuple[Route, ...] = (
     _route("GET", r"/api/models/?", _models),
     _route("GET", r"/api/whoami-v2", _whoami),
     _route("GET", r"/api/agent-harnesses", _agent_harnesses),
-    _route("GET", r"/(?:api/)?(?:datasets|spaces)/.*", _repo_not_found),
+    _route("GET", r"/(?:api/)?(?:datasets|spaces)/.*", lambda _: problems.repo_not_found()),
     _route("GET", r"/(?:api/models/)?<repo>/resolve/<revision>/<path>", _resolve),
     _route("GET", r"/api/models/<repo>/revision/<revision>", _model),
     _route("GET", r"/api/models/<repo>/tree/<revision>(?:/<path>)?/?", _tree),

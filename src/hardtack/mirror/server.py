@@ -28,7 +28,8 @@ class MirrorServer:
         content: what is served.
         host: the address to listen on.
         port: the port; 0 takes a free one.
-        token: the only bearer token to answer to; None answers to everyone.
+        token: the only bearer token to answer to; None answers to everyone, but gives nobody what is gated.
+        gated_only: the token is asked for only where a repository is gated or private.
         page_size: the most items of a list in one response.
         log: called with one line a request, from several threads.
         on_request: called with method, target (path and query, still encoded) and status, before the response is sent;
@@ -47,6 +48,7 @@ class MirrorServer:
         host: str = LOOPBACK,
         port: int = 0,
         token: str | None = None,
+        gated_only: bool = False,
         page_size: int = 1000,
         log: Log | None = None,
         on_request: OnRequest | None = None,
@@ -54,7 +56,8 @@ class MirrorServer:
     ) -> None:
         if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
             raise Misused("A token is printable ASCII without spaces.", where="token", mend="openssl rand -hex 20")
-        self._listener = _listen(host, port, Service(content, Rules(token, page_size), log, on_request, transform))
+        rules = Rules(token, gated_only, page_size)
+        self._listener = _listen(host, port, Service(content, rules, log, on_request, transform))
         # The poll decides how long stopping takes; connections do not wait for it.
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.02,), name="mirror")
 
@@ -82,6 +85,7 @@ def serve(
     host: str = LOOPBACK,
     port: int = PORT,
     token: str | None = None,
+    gated_only: bool = False,
     log: Log | None = None,
     ready: Log | None = None,
     until: threading.Event | None = None,
@@ -92,7 +96,8 @@ def serve(
         served: the folders.
         host: the address to listen on.
         port: the port; 0 takes a free one.
-        token: the only bearer token to answer to; None answers to everyone.
+        token: as for :class:`MirrorServer`; so is the next.
+        gated_only: see ``token``.
         log: called with one line a request.
         ready: called with the mirror's address once it answers.
         until: ends it.
@@ -103,7 +108,8 @@ def serve(
         Unable: the port is taken, or not ours to take.
         KeyboardInterrupt: the way to end it from a terminal; the mirror is stopped by then.
     """
-    with MirrorServer(Content.gather(served), host=host, port=port, token=token, log=log) as server:
+    content = Content.gather(served)
+    with MirrorServer(content, host=host, port=port, token=token, gated_only=gated_only, log=log) as server:
         if ready is not None:
             ready(server.url)
         (until or threading.Event()).wait()

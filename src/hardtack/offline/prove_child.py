@@ -33,7 +33,12 @@ def main(directory: Path, key: str) -> dict[str, object]:
     folder = directory / model.folder
     began = time.perf_counter()
     options = Options(
-        engine=settings.engine, verify=settings.verify, strict=True, threads=settings.threads, device=settings.device
+        engine=settings.engine,
+        verify=settings.verify,
+        strict=True,
+        threads=settings.threads,
+        device=settings.device,
+        allow_code=key in settings.allow_code,
     )
     with closing(load_model(folder, model.task, locked=model, source="pantry", options=options)) as loaded:
         loaded_at = time.perf_counter()

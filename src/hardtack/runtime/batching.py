@@ -90,8 +90,11 @@ def pad(rows: Sequence[Ids], width: int, fill: int, *, left: bool) -> Ids:
     return padded
 
 
-def encoder_feed(inputs: Sequence[str], tokenizing: Tokenizing) -> FeedOf:
-    """A maker of feeds for an encoder that has these inputs, of those that :mod:`.engines.interface` names."""
+def encoder_feed(inputs: Sequence[str], tokenizing: Tokenizing, *, prompt: int = 0) -> FeedOf:
+    """A maker of feeds for an encoder that has these inputs, of those that :mod:`.engines.interface` names.
+
+    ``prompt`` is how many tokens at the beginning of each text are not pooled, where the model makes that difference.
+    """
 
     def feed(texts: Sequence[Tokenized], width: int) -> Feed:
         left = tokenizing.pad_left
@@ -99,6 +102,9 @@ def encoder_feed(inputs: Sequence[str], tokenizing: Tokenizing) -> FeedOf:
             "input_ids": pad([text.ids for text in texts], width, tokenizing.pad_id, left=left),
             "attention_mask": pad([np.ones(len(text), np.int64) for text in texts], width, 0, left=left),
         }
+        if "pooling_mask" in inputs:
+            counted = [np.arange(len(text)) >= prompt for text in texts]
+            made["pooling_mask"] = pad([mask.astype(np.int64) for mask in counted], width, 0, left=left)
         if "token_type_ids" in inputs:
             made["token_type_ids"] = pad([text.types for text in texts], width, tokenizing.pad_type_id, left=left)
         return made

@@ -72,6 +72,21 @@ class Files:
                 if path.endswith(".json") and not path.endswith("tokenizer.json"):
                     self._compare(path, self._hash(path))
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files that the lock names."""
+        return tuple(self._locked or ())
+
+    def insist(self, paths: Iterable[str]) -> None:
+        """Hash files now, whatever ``verify`` says: those that run when they are opened.
+
+        Raises:
+            Mismatch, DiskError: as :meth:`look`.
+        """
+        for path in paths:
+            self._note(path)
+            self._compare(path, self._hash(path))
+
     def read(self, path: str) -> bytes:
         """The bytes of a file, checked: these very bytes were hashed.
 

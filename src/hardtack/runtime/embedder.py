@@ -93,7 +93,7 @@ class Embedder(Loaded):
         dim = self._cut(truncate_dim)
         texts = as_texts(inputs)
         before = self._prompt(prompt, prompt_name)
-        vectors = self._run([before + text for text in texts] if before else texts, batch_size, progress)
+        vectors = self._run(before, texts, batch_size, progress)
         if dim < self.dim:
             vectors = np.ascontiguousarray(vectors[:, :dim])
         if normalize_embeddings:
@@ -147,12 +147,15 @@ class Embedder(Loaded):
             )  # fmt: skip
         return self.prompts[name]
 
-    def _run(self, texts: Sequence[str], batch_size: int | None, progress: Progress | None) -> Floats:
+    def _run(self, before: str, texts: Sequence[str], batch_size: int | None, progress: Progress | None) -> Floats:
+        if before:
+            texts = [before + text for text in texts]
+        alone = self._tokens.prompt_length(before) if before and not self.layout.include_prompt else 0
         return run_sorted(
             self._engine,
             [len(text) for text in texts],
             lambda numbers: self._tokens.texts([texts[number] for number in numbers]),
-            encoder_feed(self._engine.info.inputs, self.layout.tokenizing),
+            encoder_feed(self._engine.info.inputs, self.layout.tokenizing, prompt=alone),
             self.dim,
             budget=replace(self._budget, rows=arguments.rows_of(batch_size, self._budget.rows)),
             longest=self.max_seq_length,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hardtack.errors import DiskError, Mismatch, UnsupportedModel
+from hardtack.errors import DiskError, Mismatch, NotDrawn
 
 T = TypeVar("T")
 
@@ -56,9 +56,9 @@ def optional(file: Path, values: Mapping[str, Any], key: str, kind: type[T], def
     return value
 
 
-def unsupported(file: Path, key: str, expected: str, found: str) -> UnsupportedModel:
-    """The error for a value that is not understood."""
-    return UnsupportedModel(
+def unsupported(file: Path, key: str, expected: str, found: str) -> NotDrawn:
+    """The error for a value that is not understood here; torch's libraries may understand it."""
+    return NotDrawn(
         "The model's files ask for something that is not understood here.",
         where=f"{file}: {key}" if key else str(file),
         expected=expected,

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from hardtack.spec.words import Pooling, Similarity, Task
+from hardtack.spec.words import Pooling, Similarity, Task, WeightsKind
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -94,9 +94,11 @@ class Layout:
     Attributes:
         directory: where it lies.
         task: what it is loaded for.
-        family: the name of a module in :mod:`hardtack.runtime.families`: bert, roberta, mpnet, t5, static.
+        family: the name of a module in :mod:`hardtack.runtime.families`: bert, distilbert, roberta, mpnet,
+            t5, llama, static; where a graph or torch serves, the config's ``model_type`` if no family draws it.
         config: ``config.json``, as it is.
-        weights: safetensors files of the transformer (several where it is sharded), relative to ``directory``.
+        weights: files of the transformer (several where it is sharded), relative to ``directory``; of a graph that
+            the repository ships, the graph first.
         tokenizing: how texts become ids.
         pooling: for embedders with a transformer; None for rerankers, classifiers and static models.
         dense: Dense modules after pooling, in order.
@@ -107,6 +109,9 @@ class Layout:
         labels: ``id2label`` in order, for rerankers and classifiers; empty for embedders.
         activation: what the model's own files say about the logits of a reranker: ``sigmoid``, ``identity`` or
             None where they say nothing (sentence-transformers then takes sigmoid for one label, identity for more).
+        include_prompt: whether the tokens of a prompt are pooled with those of the text.
+        stored: what kind of files ``weights`` are.
+        template: how a reranker puts a pair into one text, with ``{query}`` and ``{passage}``; None: as a pair.
     """
 
     directory: Path
@@ -123,3 +128,6 @@ class Layout:
     default_prompt: str | None = None
     labels: tuple[str, ...] = ()
     activation: str | None = None
+    include_prompt: bool = True
+    stored: WeightsKind = WeightsKind.SAFETENSORS
+    template: str | None = None

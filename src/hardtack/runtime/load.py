@@ -11,27 +11,27 @@ import logging
 import mmap
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from hardtack.errors import Misused, ModelNotFound, UnsupportedModel, Unverified
 from hardtack.runtime.checking import Files
+from hardtack.runtime.choosing import Chosen, Wish, choose
 from hardtack.runtime.classifier import Classifier, make_classifier
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.engines.interface import Engine
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.loaded import Identity
-from hardtack.runtime.read_layout import read_layout
 from hardtack.runtime.reranker import Reranker
 from hardtack.runtime.tokens import Tokens
 from hardtack.runtime.weights import Weights, open_weights
 from hardtack.settings import Verify
 from hardtack.spec.lock import LockedFile, LockedModel
-from hardtack.spec.words import EngineName, Precision, Task
+from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
 
 log = logging.getLogger("hardtack")
 
@@ -52,6 +52,8 @@ class Options:
         strict: refuse what no lock names.
         threads: CPUs to use; None: those this process may use.
         device: ``cpu``, or what another engine knows.
+        allow_code: the caller's leave for code that the lock carries.
+        code_folders: where code of other repositories lies, by repository; a pantry's is found without.
     """
 
     engine: EngineName = EngineName.AUTO
@@ -60,6 +62,8 @@ class Options:
     strict: bool = False
     threads: int | None = None
     device: str = "cpu"
+    allow_code: bool = False
+    code_folders: Mapping[str, Path] = field(default_factory=dict)
 
 
 OpenEngine = Callable[[Layout, Weights, Options], Engine]
@@ -104,17 +108,21 @@ def load_model(
             options,
             engine=locked.engine if options.engine is EngineName.AUTO else options.engine,
             precision=locked.precision if options.precision is Precision.AUTO else options.precision,
+            code_folders={code.repo: directory / code.folder for code in locked.code} | dict(options.code_folders),
         )
     expected = None if locked is None else _files_of(locked, source)
     mend = _MENDS.get(source, "hardtack verify")
     with Files(directory, expected, options.verify, mend) as files, ThreadPoolExecutor(1) as beside:
         files.look()
-        _refuse_pickles(directory)
-        layout = read_layout(directory, task, overrides=None if locked is None else locked.overrides)
+        _refuse_pickles(directory, locked)
+        chosen = _choose(directory, task, locked, options, open_engine)
+        layout = chosen.layout
+        if layout.stored is WeightsKind.PICKLE:
+            files.insist(path for path in files.paths if path.endswith(_PICKLES))
         weights = open_weights(layout)
         files.start(_mappings(weights, directory), () if locked else _files_read(layout))
         tokenizer = beside.submit(_tokens, layout, files)
-        engine = (open_engine or _open_engine)(layout, weights, options)
+        engine = chosen.open(weights)
         try:
             tokens = tokenizer.result()
             files.finish()
@@ -168,23 +176,34 @@ def _files_of(locked: LockedModel, source: str) -> tuple[LockedFile, ...]:
     return locked.everything() if source == "pantry" else locked.files
 
 
-def _refuse_pickles(directory: Path) -> None:
-    """Say that there are only pickles, where that is so: opening one runs whatever code its author put in it."""
-    if any(True for depth in ("", "*/") for _ in directory.glob(f"{depth}*.safetensors*")):
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+
+
+def _refuse_pickles(directory: Path, locked: LockedModel | None) -> None:
+    """Say that there are only pickles, where that is so and no lock names them.
+
+    Opening one runs whatever code its author put in it; torch's ``weights_only`` narrows that down, and a lock says
+    whose it is.
+    """
+    if locked is not None and locked.weights is WeightsKind.PICKLE:
         return
-    pickles = sorted(file.name for file in directory.iterdir() if file.suffix in (".bin", ".pt", ".pth", ".ckpt"))
+    kinds = ("safetensors*", "xml", "onnx")
+    if any(True for depth in ("", "*/") for kind in kinds for _ in directory.glob(f"{depth}*.{kind}")):
+        return
+    pickles = sorted(file.name for file in directory.iterdir() if file.suffix in _PICKLES)
     if pickles:
         raise UnsupportedModel(
             "the model's weights are pickled, and opening a pickle runs code", where=str(directory),
             expected="weights in safetensors", found=", ".join(pickles),
-            mend="hardtack add REPO  # a repository, or a revision such as refs/pr/1, that has safetensors",
+            mend="hardtack add REPO  # a revision that has safetensors; or weights = \"pickle\" in hardtack.toml",
         )  # fmt: skip
 
 
 def _files_read(layout: Layout) -> list[str]:
     """What decides the answers of a model that no lock names: its JSON files; weights and tokenizer count anyhow."""
     found = (*layout.directory.glob("*.json"), *layout.directory.glob("*/*.json"))
-    return sorted(str(file.relative_to(layout.directory)) for file in found if file.is_file())
+    names = {str(file.relative_to(layout.directory)) for file in found if file.is_file()}
+    return sorted(names.union(layout.weights))
 
 
 def _mappings(weights: Weights, directory: Path) -> dict[str, memoryview]:
@@ -214,16 +233,16 @@ def _tokens(layout: Layout, files: Files) -> Tokens:
     )
 
 
-def _open_engine(layout: Layout, weights: Weights, options: Options) -> Engine:
-    if options.engine not in (EngineName.AUTO, EngineName.OPENVINO) or options.device != "cpu":
-        raise UnsupportedModel(
-            "no engine here runs that", where=str(layout.directory), expected="engine openvino on device cpu",
-            found=f"engine {options.engine.value} on device {options.device}",
-            mend="unset HARDTACK_ENGINE HARDTACK_DEVICE",
-        )  # fmt: skip
-    from hardtack.runtime.engines.openvino import open_engine
-
-    return open_engine(layout, weights, precision=options.precision, threads=options.threads)
+def _choose(
+    directory: Path, task: Task, locked: LockedModel | None, options: Options, open_engine: OpenEngine | None
+) -> Chosen:
+    wish = Wish(
+        options.engine, options.precision, options.threads, options.device, options.allow_code, options.code_folders
+    )
+    if open_engine is None:
+        return choose(directory, task, locked, wish)
+    layout = choose(directory, task, locked, replace(wish, engine=EngineName.AUTO, device="cpu")).layout
+    return Chosen(layout, lambda weights: open_engine(layout, weights, options))
 
 
 def _model(

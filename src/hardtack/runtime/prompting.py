@@ -49,6 +49,12 @@ def fill(prompt: str, text: str, answers: Mapping[str, str]) -> tuple[str, str, 
     return _fill(before, answers), text, _fill(after, answers)
 
 
+def fill_pair(template: str, pair: tuple[str, str]) -> str:
+    """A pair as one text, by a template with ``{query}`` and ``{passage}``; braces in the texts mean nothing."""
+    parts = {"query": pair[0], "passage": pair[1]}
+    return _BLANK.sub(lambda blank: parts[blank[1]], template)
+
+
 def _fill(part: str, answers: Mapping[str, str]) -> str:
     return _BLANK.sub(lambda blank: answers[blank[1]], part)
 

@@ -12,29 +12,37 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hardtack.errors import UnsupportedModel
+from hardtack.errors import NotDrawn, UnsupportedModel
 from hardtack.runtime.families import FAMILIES
 from hardtack.runtime.json_files import optional, read_object, unsupported
 from hardtack.runtime.layout import Layout, Overrides, Tokenizing
-from hardtack.runtime.sentence_modules import MODULES, SentenceModules, read_modules
-from hardtack.spec.words import Pooling, Similarity, Task
+from hardtack.runtime.sentence_modules import MODULES, SentenceModules, first_folder, read_modules
+from hardtack.runtime.weight_files import find_weights
+from hardtack.spec.words import Pooling, Similarity, Task, WeightsKind
 
 _CONFIG = "config.json"
-_WEIGHTS = "model.safetensors"
-_WEIGHTS_INDEX = "model.safetensors.index.json"
 _TOKENIZER = "tokenizer.json"
 _SENTENCE_CONFIG = "config_sentence_transformers.json"
 
 _TASKS: Mapping[str, tuple[Task, ...]] = {
     "bert": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
     "roberta": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
+    "distilbert": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
+    "llama": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
     "mpnet": (Task.EMBED, Task.RERANK, Task.CLASSIFY),
     "t5": (Task.EMBED, Task.CLASSIFY),
     "static": (Task.EMBED,),
 }
 """What a family can be loaded for."""
 
-_PAD_IDS: Mapping[str, int] = {"bert": 0, "roberta": 1, "mpnet": 1, "t5": 0, "static": 0}
+_ANY_TASK = (Task.EMBED, Task.RERANK, Task.CLASSIFY)
+_GRAPHS = (WeightsKind.OPENVINO, WeightsKind.ONNX)
+
+_PAIR_TEMPLATES: Mapping[str, str] = {"llama_bidirec": "question:{query} \n \n passage:{passage}"}
+"""``model_type`` → how a pair is put into one text, where no file of the model says so but its documentation does:
+https://huggingface.co/nvidia/llama-nemotron-rerank-1b-v2 (once Llama-3.2-NV-RerankQA-1B-v2)."""
+
+_PAD_IDS: Mapping[str, int] = {"bert": 0, "distilbert": 0, "roberta": 1, "mpnet": 1, "t5": 0, "static": 0, "llama": 0}
 """Where the config does not say; transformers' defaults."""
 
 _FIRST_POSITION: Mapping[str, int] = {"roberta": 2, "mpnet": 2}
@@ -49,25 +57,46 @@ _NO_LIMIT = 1_000_000
 """transformers writes 10^30 for a tokenizer that has no limit of its own."""
 
 
-def read_layout(directory: Path, task: Task, *, overrides: Overrides | None = None) -> Layout:
+def read_layout(
+    directory: Path,
+    task: Task,
+    *,
+    overrides: Overrides | None = None,
+    weights: WeightsKind | None = None,
+    foreign: bool = False,
+) -> Layout:
     """Read what a model directory says it is.
 
     Args:
         directory: as ``save_pretrained`` of transformers, sentence-transformers or model2vec writes it.
         task: what it is to be loaded for.
         overrides: what is to be otherwise than the files say.
+        weights: the kind of weights that is locked; None: as there is.
+        foreign: torch's libraries will load it: the architecture may be any, and where the modules are not understood
+            here the layout has no pooling.
 
     Raises:
-        UnsupportedModel: a file that is missing, or says something that is not understood; names file and key.
+        UnsupportedModel: a file that is missing, or says something that is not understood; names file and key. It is
+            a :class:`~hardtack.errors.NotDrawn` where another library may understand it.
         Mismatch: a file is not JSON.
         DiskError: a file cannot be read.
     """
-    modules = read_modules(directory)
+    modules, understood = _modules(directory, foreign)
     static = modules is not None and modules.static
-    config_file = directory / (modules.folder if modules and not static else ".") / _CONFIG
+    folder = modules.folder if modules else "."
+    config_file = directory / ("." if static else folder) / _CONFIG
     config = read_object(config_file)
-    family = "static" if static else _family(config_file, config)
-    if task not in _TASKS[family]:
+    family = "static" if static else FAMILIES.get(str(config.get("model_type")))
+    if foreign:
+        weights = weights or WeightsKind.SAFETENSORS
+        if weights in _GRAPHS:
+            raise unsupported(config_file, "", "weights that torch reads", f"{weights}, as the lock says")
+    stored, files = find_weights(directory, folder, weights, drawn=family is not None)
+    if family is None:
+        family = _without_family(config_file, config, known=foreign or stored in _GRAPHS)
+    if stored in _GRAPHS and config.get("is_encoder_decoder"):
+        raise unsupported(config_file, "is_encoder_decoder", "an encoder, for a graph that is shipped", "true")
+    if task not in _TASKS.get(family, _ANY_TASK):
         raise unsupported(config_file, "model_type", f"a model to {task}", f"{family}, which can {_tasks(family)}")
     if task is not Task.EMBED and modules is not None and (modules.pooling or modules.dense or modules.normalize):
         raise unsupported(directory / MODULES, "", "a Transformer alone", "modules of an embedder")
@@ -90,9 +119,10 @@ def read_layout(directory: Path, task: Task, *, overrides: Overrides | None = No
         task=task,
         family=family,
         config=MappingProxyType(config),
-        weights=_weights(directory, modules.folder),
+        weights=files,
+        stored=stored,
         tokenizing=_tokenizing(directory, modules, family, config),
-        pooling=(modules.pooling or Pooling.MEAN) if task is Task.EMBED and family != "static" else None,
+        pooling=_pooling(modules, task, family) if understood else None,
         dense=modules.dense,
         normalize=modules.normalize,
         similarity=_similarity(sentence_file, sentence),
@@ -100,6 +130,8 @@ def read_layout(directory: Path, task: Task, *, overrides: Overrides | None = No
         default_prompt=default_prompt,
         labels=_labels(config_file, config) if task is not Task.EMBED and family != "t5" else (),
         activation=_activation(directory, config, sentence) if task is Task.RERANK else None,
+        include_prompt=modules.include_prompt,
+        template=_PAIR_TEMPLATES.get(str(config.get("model_type"))) if task is Task.RERANK else None,
     )
     return layout if overrides is None else _overridden(layout, overrides)
 
@@ -108,28 +140,23 @@ def _tasks(family: str) -> str:
     return " and ".join(_TASKS[family])
 
 
-def _family(file: Path, config: Mapping[str, Any]) -> str:
-    model_type = str(config.get("model_type"))
-    if model_type not in FAMILIES:
-        found = model_type if config else "no such file"
+def _modules(directory: Path, foreign: bool) -> tuple[SentenceModules | None, bool]:
+    """What ``modules.json`` says, and whether all of it is understood here."""
+    try:
+        return read_modules(directory), True
+    except NotDrawn:
+        if not foreign:
+            raise
+        return SentenceModules(folder=first_folder(directory)), False
+
+
+def _without_family(file: Path, config: Mapping[str, Any], *, known: bool) -> str:
+    """What stands for the family of a model that no family draws: its type, where something else knows it."""
+    model_type = config.get("model_type")
+    if not known or not isinstance(model_type, str):
+        found = repr(model_type) if config else "no such file"
         raise unsupported(file, "model_type", "one of " + ", ".join(sorted(FAMILIES)), found)
-    return FAMILIES[model_type]
-
-
-def _weights(directory: Path, folder: str) -> tuple[str, ...]:
-    """The one file, or the shards that its index names, relative to the model directory."""
-    if (directory / folder / _WEIGHTS).is_file():
-        names = [_WEIGHTS]
-    else:
-        index = directory / folder / _WEIGHTS_INDEX
-        shards = optional(index, read_object(index), "weight_map", dict, {})
-        names = sorted(set(map(str, shards.values())))
-        if not names:
-            raise unsupported(directory / folder / _WEIGHTS, "", "weights in safetensors", "no such file, and no index")
-        for name in names:
-            if Path(name).name != name or not (directory / folder / name).is_file():
-                raise unsupported(index, "weight_map", "files beside it", name)
-    return tuple(str(Path(folder) / name) for name in names)
+    return model_type
 
 
 def _tokenizing(directory: Path, modules: SentenceModules, family: str, config: Mapping[str, Any]) -> Tokenizing:
@@ -138,7 +165,8 @@ def _tokenizing(directory: Path, modules: SentenceModules, family: str, config: 
     if not file.is_file():
         raise unsupported(file, "", "a tokenizer in the tokenizers library's format", "no such file")
     name = str(Path(modules.folder) / _TOKENIZER)
-    pad_id = optional(folder / _CONFIG, config, "pad_token_id", int, _PAD_IDS[family])
+    pad_id = optional(folder / _CONFIG, config, "pad_token_id", int, _PAD_IDS.get(family, 0))
+    pad_id = max(pad_id, 0)  # some Llamas say -1 for none: what stands in the place of padding is masked anyhow
     if family == "static":
         # sentence-transformers leaves a static model's tokenizer as its file has it, but for the padding.
         truncation = optional(file, read_object(file), "truncation", dict, {})
@@ -170,6 +198,10 @@ def _positions(family: str, config: Mapping[str, Any]) -> int:
     """Tokens that the position table has rows for, 0 where there is no table."""
     rows = config.get("max_position_embeddings")
     return rows - _FIRST_POSITION.get(family, 0) if isinstance(rows, int) and rows > 0 else 0
+
+
+def _pooling(modules: SentenceModules, task: Task, family: str) -> Pooling | None:
+    return (modules.pooling or Pooling.MEAN) if task is Task.EMBED and family != "static" else None
 
 
 def _prompts(file: Path, sentence: Mapping[str, Any]) -> dict[str, str]:

@@ -16,7 +16,8 @@ from hardtack.errors import Misused, UnsupportedModel
 from hardtack.runtime import arguments
 from hardtack.runtime.batching import Progress, encoder_feed, run_sorted
 from hardtack.runtime.loaded import Loaded
-from hardtack.runtime.tokens import Pair, check_texts
+from hardtack.runtime.prompting import fill_pair
+from hardtack.runtime.tokens import Pair, Tokenized, check_texts
 
 ARGUMENTS = arguments.RANK
 PREDICT_ARGUMENTS = arguments.PREDICT
@@ -168,11 +169,16 @@ class Reranker(Loaded):
             )  # fmt: skip
         return _BY_NAME[name]
 
+    def _tokenize(self, pairs: Sequence[Pair]) -> list[Tokenized]:
+        if self.layout.template is None:
+            return self._tokens.pairs(pairs)
+        return self._tokens.texts([fill_pair(self.layout.template, pair) for pair in pairs])
+
     def _run(self, pairs: Sequence[Pair], batch_size: int | None, progress: Progress | None) -> Floats:
         return run_sorted(
             self._engine,
             [len(query) + len(document) for query, document in pairs],
-            lambda numbers: self._tokens.pairs([pairs[number] for number in numbers]),
+            lambda numbers: self._tokenize([pairs[number] for number in numbers]),
             encoder_feed(self._engine.info.inputs, self.layout.tokenizing),
             self.num_labels,
             budget=replace(self._budget, rows=arguments.rows_of(batch_size, self._budget.rows)),

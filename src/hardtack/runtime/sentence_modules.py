@@ -29,7 +29,7 @@ _OLD_POOLING_KEYS: Mapping[str, Pooling] = {
 """What releases before 5.4 wrote: one true or false each."""
 
 _KEYS_OF_NO_EFFECT: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
-    "Pooling": {"include_prompt": (True,)},
+    "Pooling": {"include_prompt": (True, False)},
     "Dense": {
         "module_input_name": ("sentence_embedding",),
         "module_output_name": ("sentence_embedding", None),
@@ -53,6 +53,7 @@ class SentenceModules:
         pooling: the pooling, where the modules name one.
         dense: Dense modules, in order.
         normalize: whether there is a Normalize module.
+        include_prompt: whether the tokens of a prompt are pooled with those of the text.
     """
 
     folder: str = "."
@@ -60,6 +61,7 @@ class SentenceModules:
     pooling: Pooling | None = None
     dense: tuple[Dense, ...] = ()
     normalize: bool = False
+    include_prompt: bool = True
 
 
 def read_modules(directory: Path) -> SentenceModules | None:
@@ -86,6 +88,23 @@ def read_modules(directory: Path) -> SentenceModules | None:
     return _understand(file, kinds, folders)
 
 
+def first_folder(directory: Path) -> str:
+    """Where ``modules.json`` has the transformer, whatever else it names; the directory itself where there is none.
+
+    Raises:
+        UnsupportedModel: the first module has no folder, or one outside the model's.
+        Mismatch: the file is not JSON.
+    """
+    file = directory / MODULES
+    match read_value(file):
+        case None:
+            return "."
+        case [{"path": str(path)}, *_]:
+            return _inside(file, 0, path)
+        case other:
+            raise unsupported(file, "[0].path", "a folder of the model", repr(other)[:100])
+
+
 def _kind(file: Path, index: int, class_path: str) -> str:
     """The class's own name; its module has moved between releases, its name has not."""
     package, _, name = class_path.rpartition(".")
@@ -107,11 +126,12 @@ def _understand(file: Path, kinds: list[str], folders: list[str]) -> SentenceMod
     if kinds[0] not in ("Transformer", "StaticEmbedding"):
         raise unsupported(file, "[0].type", "Transformer or StaticEmbedding", kinds[0])
     pooling: Pooling | None = None
+    include_prompt = True
     dense: list[Dense] = []
     for index, (kind, folder) in enumerate(zip(kinds[1:], folders[1:], strict=True), start=1):
         last = index == len(kinds) - 1
         if kind == "Pooling" and index == 1 and not found.static:
-            pooling = _read_pooling(directory / folder / "config.json")
+            pooling, include_prompt = _read_pooling(directory / folder / "config.json")
         elif kind == "Dense" and pooling is not None:
             dense.append(_read_dense(directory, folder))
         elif kind == "Normalize" and last and (pooling is not None or found.static):
@@ -120,10 +140,12 @@ def _understand(file: Path, kinds: list[str], folders: list[str]) -> SentenceMod
         else:
             order = "StaticEmbedding, Normalize" if found.static else "Transformer, Pooling, Dense…, Normalize"
             raise unsupported(file, f"[{index}].type", order, ", ".join(kinds))
-    return SentenceModules(found.folder, found.static, pooling, tuple(dense), kinds[-1] == "Normalize")
+    normalize = kinds[-1] == "Normalize"
+    return SentenceModules(found.folder, found.static, pooling, tuple(dense), normalize, include_prompt)
 
 
-def _read_pooling(file: Path) -> Pooling:
+def _read_pooling(file: Path) -> tuple[Pooling, bool]:
+    """The pooling, and whether the tokens of a prompt count."""
     config = _refuse_effects("Pooling", file)
     if not config:
         raise unsupported(file, "", "a pooling's config", "no such file, or an empty one")
@@ -136,7 +158,7 @@ def _read_pooling(file: Path) -> Pooling:
         modes = [modes] if isinstance(modes, str) else modes
     if not isinstance(modes, list) or len(modes) != 1 or modes[0] not in set(Pooling):
         raise unsupported(file, key, "one of " + ", ".join(Pooling), repr(modes))
-    return Pooling(modes[0])
+    return Pooling(modes[0]), optional(file, config, "include_prompt", bool, True)
 
 
 def _read_dense(directory: Path, folder: str) -> Dense:

@@ -82,6 +82,11 @@ class Tokens:
         """How many special tokens a text, or a pair, is given."""
         return int(self._tokenizer.num_special_tokens_to_add(pair)) if self.tokenizing.special else 0
 
+    def prompt_length(self, prompt: str) -> int:
+        """How many of a text's tokens are its prompt's: as sentence-transformers counts them, an end token left out."""
+        encoding = self._encode([prompt])[0]
+        return len(encoding.ids) - (1 if encoding.special_tokens_mask[-1:] == [1] else 0)
+
     def texts(self, texts: Sequence[str]) -> list[Tokenized]:
         """Tokenize texts, each one cut to the greatest length.
 

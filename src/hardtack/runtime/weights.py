@@ -119,7 +119,7 @@ class Weights:
 
 
 def open_weights(layout: Layout) -> Weights:
-    """Map every file of weights that a layout names.
+    """Map every file of weights that a layout names; a graph that the repository ships is left to its engine.
 
     Raises:
         Mismatch: a file is not what its header says, or only a git-LFS pointer.
@@ -127,7 +127,7 @@ def open_weights(layout: Layout) -> Weights:
         UnsupportedModel: a type of numbers that is not known.
     """
     return Weights(
-        body=open_tensors(*(layout.directory / name for name in layout.weights)),
+        body=open_tensors(*(layout.directory / name for name in layout.weights if name.endswith(".safetensors"))),
         dense=tuple(open_tensors(layout.directory / dense.weights) for dense in layout.dense),
     )
 

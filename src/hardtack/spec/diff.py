@@ -121,8 +121,10 @@ def _deciding(model: LockedModel) -> object:
 
 
 def _everything(model: LockedModel) -> tuple[LockedFile, ...]:
+    # not everything(): there the commit is part of the path of code, and all of it would seem to be new
+    builds = (file for build in model.builds for file in build.files)
     code = (replace(file, path=f"{code.repo}: {file.path}") for code in model.code for file in code.files)
-    return (*model.everything(), *code)
+    return (*model.files, *model.added, *builds, *code)
 
 
 def _files(old: Iterable[LockedFile], new: Iterable[LockedFile]) -> tuple[FileChange, ...]:

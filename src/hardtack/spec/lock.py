@@ -64,6 +64,11 @@ class LockedCode:
     def __post_init__(self) -> None:
         _sort(self, "files")
 
+    @property
+    def folder(self) -> str:
+        """Where a pantry has it, relative to the model's folder."""
+        return f"hardtack/code/{self.repo.replace('/', '--')}/{self.commit}"
+
 
 @dataclass(frozen=True, slots=True)
 class LockedBuild:
@@ -90,6 +95,7 @@ class LockedModel:
         requested: the manifest's revision; may be empty for a local directory.
         commit: the 40 digits it meant; empty for a local directory.
         license: as the repository says it; empty where it says nothing.
+        gated: whether the Hub gives its files only to those who accepted its terms; a mirror then wants a token, too.
         digest: :func:`~hardtack.spec.digest.tree_digest` of ``files``.
         files: the chosen files of the snapshot.
         added: what ``bake`` laid beside them in a pantry (golden answers); empty in a project's own lock.
@@ -108,6 +114,7 @@ class LockedModel:
     requested: str = ""
     commit: str = ""
     license: str = ""
+    gated: bool = False
     digest: str = ""
     files: tuple[LockedFile, ...] = ()
     added: tuple[LockedFile, ...] = ()
@@ -147,8 +154,9 @@ class LockedModel:
         return f"{self.repo}@{self.commit[:12]}" if self.commit else self.repo
 
     def everything(self) -> tuple[LockedFile, ...]:
-        """All files that lie in its pantry folder: snapshot, what bake added, builds."""
-        return (*self.files, *self.added, *(file for build in self.builds for file in build.files))
+        """All files that lie in its pantry folder: snapshot, what bake added, builds, code of other repositories."""
+        code = (replace(file, path=f"{code.folder}/{file.path}") for code in self.code for file in code.files)
+        return (*self.files, *self.added, *(file for build in self.builds for file in build.files), *code)
 
 
 @dataclass(frozen=True, slots=True)

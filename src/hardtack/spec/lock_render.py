@@ -59,6 +59,8 @@ def _model_rows(model: LockedModel) -> list[str]:
     put("requested", model.requested)
     put("commit", model.commit)
     put("license", model.license)
+    if model.gated:
+        rows.append("gated = true")
     put("engine", model.engine.value, EngineName.AUTO.value)
     put("precision", model.precision.value, Precision.AUTO.value)
     put("weights", model.weights.value, WeightsKind.SAFETENSORS.value)

@@ -108,7 +108,7 @@ def _read_model(table: Table) -> LockedModel:
     model = LockedModel(
         key=key, task=task, repo=repo, source=source, commit=commit, path=path,
         requested=_checked(table, "requested", lambda v: not v or is_revision(v), "a branch, tag or commit", ""),
-        license=table.text("license", ""), digest=table.text("digest"),
+        license=table.text("license", ""), gated=table.flag("gated") or False, digest=table.text("digest"),
         files=_read_files(table, "files"), added=_read_files(table, "added"),
         engine=table.choice("engine", EngineName, EngineName.AUTO),
         precision=table.choice("precision", Precision, Precision.AUTO),

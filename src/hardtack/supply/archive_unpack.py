@@ -29,6 +29,7 @@ from hardtack.supply.archive_stage import Stage
 from hardtack.supply.crew import work
 from hardtack.supply.progress import SILENT, Progress
 from hardtack.supply.pull import close, wanted_of
+from hardtack.supply.registry import remember
 from hardtack.supply.report import State
 from hardtack.supply.store import Found, Shelf, project_id
 
@@ -103,6 +104,7 @@ def unpack(
             _receive(source, entry, target, progress)
         source.expect(tar.END, "the end of the archive")
         source.ends()
+        remember(store, trust.lock if trust.lock and not trust.expect else archived, lock_path)
         notes = _settle(_named(archived, trust), entries, store, lock_path, stage, progress)
         written = None
         if not lock_path.exists():

@@ -7,6 +7,7 @@ and kept in the store, so that locking a model never fetches its weights and the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from hardtack.places import Store
@@ -62,7 +63,8 @@ def resolve(
     if wanted.trust_remote_code:
         others = [repo for repo in code_repos(choice.files, desk.read_json) if repo != listing.repo]
         code = lock_code(others, supplies, code_at or {})
-    return locked(
+    model = locked(
         wanted, choice, files, source="hub", repo=listing.repo, requested=wanted.revision, commit=listing.commit,
         license_name=listing.license, code=code,
     )  # fmt: skip
+    return replace(model, gated=listing.gated)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hardtack.spec.words import Pooling, Task
-from tests.models import make_bert, make_mpnet, make_roberta, make_static, make_t5
+from tests.models import make_bert, make_distilbert, make_mpnet, make_roberta, make_static, make_t5
 from tests.runtime.running import LABELS, PAIRS, TEXTS, cosines, encode, engine_for, feed, label_feed, rows_of
 
 pytestmark = [
@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
 
-PAD = {"make_bert": 0, "make_roberta": 1, "make_mpnet": 1, "make_t5": 0, "make_static": 0}
+PAD = {"make_bert": 0, "make_distilbert": 0, "make_roberta": 1, "make_mpnet": 1, "make_t5": 0, "make_static": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def embed_by_us(make: Callable[..., Path], directory: Path) -> Any:
     return rows_of(engine, feed(engine, texts, pad_id=PAD[make.__name__]))
 
 
-@pytest.mark.parametrize("make", [make_bert, make_roberta, make_mpnet])
+@pytest.mark.parametrize("make", [make_bert, make_distilbert, make_roberta, make_mpnet])
 @pytest.mark.parametrize("pooling", list(Pooling))
 def test_embedders(make: Callable[..., Path], pooling: Pooling, tmp_path: Path) -> None:
     directory = make(tmp_path, pooling=pooling, dense=(12,))
@@ -52,7 +52,7 @@ def test_embedders(make: Callable[..., Path], pooling: Pooling, tmp_path: Path) 
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-@pytest.mark.parametrize("make", [make_bert, make_roberta, make_mpnet])
+@pytest.mark.parametrize("make", [make_bert, make_distilbert, make_roberta, make_mpnet])
 def test_embedders_without_modules(make: Callable[..., Path], tmp_path: Path) -> None:
     directory = make(tmp_path)
     (directory / "modules.json").unlink()
@@ -69,7 +69,7 @@ def test_t5_as_an_embedder(tmp_path: Path) -> None:
     np.testing.assert_allclose(embed_by_us(make_t5, directory), embed_by_them(directory), atol=1e-5)
 
 
-@pytest.mark.parametrize("make", [make_bert, make_roberta, make_mpnet])
+@pytest.mark.parametrize("make", [make_bert, make_distilbert, make_roberta, make_mpnet])
 @pytest.mark.parametrize("labels", [("LABEL_0",), ("high", "medium", "low")])
 def test_rerankers(make: Callable[..., Path], labels: tuple[str, ...], tmp_path: Path) -> None:
     import torch

@@ -7,7 +7,8 @@ graph ends where the task's answer is a plain number, so that heads and pooling 
 layout     inputs (int64)                                                output (float32)
 ========== ============================================================= ============================
 embedder   ``input_ids (B, T)``, ``attention_mask (B, T)``,              ``(B, dim)`` pooled, through
-           ``token_type_ids (B, T)`` where the model has them            Dense and Normalize modules
+           ``token_type_ids (B, T)`` where the model has them,           Dense and Normalize modules
+           ``pooling_mask (B, T)`` where prompts are not pooled
 reranker,  the same                                                      ``(B, labels)`` raw logits
 classifier
 T5         ``input_ids (B, T)``, ``attention_mask (B, T)``,              ``(B, K)`` sum of the

@@ -26,9 +26,9 @@ from hardtack.runtime.engines.openvino_import import import_openvino
 from hardtack.runtime.families import draw
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.weights import Weights
-from hardtack.spec.words import Precision
+from hardtack.spec.words import Precision, Task, WeightsKind
 
-_PER_TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+_PER_TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids", "pooling_mask"})
 """Inputs with one row a text; the others (T5's labels) belong to all texts of a feed."""
 
 _SMALL = 256 * 2**20
@@ -45,7 +45,7 @@ def open_engine(
     threads: int | None = None,
     cache_dir: Path | None = None,
 ) -> OpenVinoEngine:
-    """Draw a model's graph and compile it for this CPU.
+    """Draw a model's graph, or read the one that it ships, and compile it for this CPU.
 
     Args:
         layout: what the model is.
@@ -58,8 +58,17 @@ def open_engine(
         UnsupportedModel: the graph cannot be drawn, or this CPU does not execute the precision.
     """
     ov = import_openvino()
+    from hardtack.runtime.engines.shipped import is_int8, read_shipped  # draws with openvino, so not before this
+
     core = ov.Core()
-    chosen, why = choose_precision(precision, layout.family, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    drawn = layout.stored is WeightsKind.SAFETENSORS
+    model = draw(layout, weights) if drawn else read_shipped(layout, weights, core)
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if drawn:
+        chosen, why = choose_precision(precision, layout.family, capabilities)
+        shown = chosen
+    else:
+        chosen, shown, why = _choose_shipped(precision, layout, is_int8(model), capabilities)
     cpus = threads or usable_cpus()
     config: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": _HINTS[chosen],
@@ -69,17 +78,17 @@ def open_engine(
     }
     if cache_dir is not None:
         config["CACHE_DIR"] = str(cache_dir)
-    model = draw(layout, weights)
     width = model.output(0).get_partial_shape()[1]
     info = EngineInfo(
         name="openvino",
-        precision=str(chosen),
+        precision=str(shown),
         device="cpu",
         inputs=tuple(port.get_any_name() for port in model.inputs),
         width=width.get_length() if width.is_static else 0,
         why=why,
     )
-    small = sum(stored.array.nbytes for stored in weights.body.values()) <= _SMALL
+    stored = sum((layout.directory / name).stat().st_size for name in layout.weights)
+    small = stored <= _SMALL
 
     def compile_for(streams: int) -> Any:
         return core.compile_model(model, "CPU", {**config, "NUM_STREAMS": streams})
@@ -116,6 +125,22 @@ def choose_precision(precision: Precision, family: str, capabilities: Iterable[s
             found=str(precision),
         )
     return precision, "as asked"
+
+
+def _choose_shipped(
+    precision: Precision, layout: Layout, int8: bool, capabilities: Iterable[str]
+) -> tuple[Precision, Precision, str]:
+    """What to execute a shipped graph in, what to call that, and why."""
+    whose = f"the repository's own {layout.stored.value} graph"
+    if int8:
+        wanted = Precision.FP32 if precision in (Precision.AUTO, Precision.INT8) else precision
+        chosen, _ = choose_precision(wanted, layout.family, capabilities)
+        return chosen, Precision.INT8, f"{whose} is INT8; its loss is not measured"
+    if precision is Precision.AUTO and layout.task is not Task.EMBED:
+        # the last product of a foreign graph cannot be told to stay in float32, and in bf16 close scores tie
+        return Precision.FP32, Precision.FP32, f"{whose}, in fp32 so that close scores do not tie"
+    chosen, why = choose_precision(precision, layout.family, capabilities)
+    return chosen, chosen, f"{whose}; {why}"
 
 
 class OpenVinoEngine:

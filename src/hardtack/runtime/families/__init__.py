@@ -19,6 +19,9 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
     {
         "bert": "bert",
         "camembert": "roberta",
+        "distilbert": "distilbert",
+        "llama": "llama",
+        "llama_bidirec": "llama",
         "model2vec": "static",
         "mpnet": "mpnet",
         "roberta": "roberta",

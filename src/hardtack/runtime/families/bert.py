@@ -53,7 +53,7 @@ def draw(layout: Layout, weights: Weights) -> Any:
     tokens = encoder(layout, layer_norm(summed, table.under("LayerNorm"), size, eps), mask, constants.under("encoder"))
 
     if layout.task is Task.EMBED:
-        results = heads.embedding(layout, weights, tokens, mask)
+        results = heads.embedding(layout, weights, tokens, inputs)
     else:
         results = heads.classification(
             tokens,

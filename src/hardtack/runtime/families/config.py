@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hardtack.errors import UnsupportedModel
+from hardtack.errors import NotDrawn
 from hardtack.runtime.layout import Layout
 
 
@@ -32,6 +32,14 @@ def text(layout: Layout, key: str, default: str | None = None) -> str:
     return value
 
 
+def flag(layout: Layout, key: str, default: bool) -> bool:
+    """True or false; ``default`` where the config does not say."""
+    value = _value(layout, key, default)
+    if not isinstance(value, bool):
+        raise _wrong(layout, key, "true or false", value)
+    return value
+
+
 def refuse_unless(layout: Layout, key: str, *accepted: Any) -> None:
     """Raise :class:`UnsupportedModel` where the config says something else than ``accepted``; silence is accepted."""
     value = layout.config.get(key, accepted[0])
@@ -49,8 +57,8 @@ def _value(layout: Layout, key: str, default: Any) -> Any:
     return default if value is None else value
 
 
-def _wrong(layout: Layout, key: str, expected: str, value: Any) -> UnsupportedModel:
-    return UnsupportedModel(
+def _wrong(layout: Layout, key: str, expected: str, value: Any) -> NotDrawn:
+    return NotDrawn(
         "The model's config asks for something that is not drawn here.",
         where=where(layout, key),
         expected=expected,

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from hardtack.runtime.families.pieces import Constants, Node, activation, index, ints, numbers, op, ov
+from hardtack.runtime.families.pieces import Constants, Node, activation, ids_input, index, ints, numbers, op, ov
 from hardtack.runtime.families.precise import precise_product
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.weights import Weights
 from hardtack.spec.words import Pooling
 
 
-def embedding(layout: Layout, weights: Weights, tokens: Node, attention_mask: Node) -> list[Node]:
-    """Token vectors ``(B, T, H)`` → the outputs of an embedder's graph, its vectors ``(B, dim)`` first."""
+def embedding(layout: Layout, weights: Weights, tokens: Node, inputs: list[Node]) -> list[Node]:
+    """Token vectors ``(B, T, H)`` → the outputs of an embedder's graph, its vectors ``(B, dim)`` first.
+
+    ``inputs`` are the graph's, ids and mask first; where a prompt's tokens do not count, ``pooling_mask`` is added.
+    """
     if layout.pooling is None:
         raise ValueError("an embedder with a transformer has a pooling")
-    vector = pool(tokens, attention_mask, layout.pooling, pad_left=layout.tokenizing.pad_left)
+    counted = None
+    if not layout.include_prompt:
+        inputs.append(counted := ids_input("pooling_mask"))
+    vector = pool(tokens, inputs[1], layout.pooling, pad_left=layout.tokenizing.pad_left, counted=counted)
     precise = _Precise()
     for dense, tensors in zip(layout.dense, weights.dense, strict=True):
         constants = Constants(tensors).rooted("linear.weight").under("linear")
@@ -28,15 +34,24 @@ def embedding(layout: Layout, weights: Weights, tokens: Node, attention_mask: No
     return [normalize(vector) if layout.normalize else vector, *precise.outputs]
 
 
-def classification(tokens: Node, dense: Constants, out: Constants, size: int, labels: int) -> list[Node]:
+def classification(
+    tokens: Node, dense: Constants, out: Constants, size: int, labels: int, squash: Callable[[Node], Node] = op.tanh
+) -> list[Node]:
     """Token vectors ``(B, T, H)`` → the outputs of a classifier's graph, its logits ``(B, labels)`` first.
 
-    The first token's vector through a dense layer, tanh, and a layer of one output a label: what transformers calls
-    a pooler and a classifier (BERT), or a classification head (RoBERTa, MPNet).
+    The first token's vector through a dense layer, ``squash``, and a layer of one output a label: what transformers
+    calls a pooler and a classifier (BERT), or a classification head (RoBERTa, MPNet).
     """
     precise = _Precise()
-    hidden = op.tanh(precise.linear(first_token(tokens), dense, size, size))
+    hidden = squash(precise.linear(first_token(tokens), dense, size, size))
     return [precise.linear(hidden, out, size, labels), *precise.outputs]
+
+
+def scores(vector: Node, head: Constants, size: int, labels: int, divisor: float) -> list[Node]:
+    """Vectors ``(B, H)`` → the outputs of a graph whose logits are one product, divided by a temperature."""
+    precise = _Precise()
+    logits = precise.linear(vector, head, size, labels, bias=False)
+    return [op.divide(logits, numbers(divisor)), *precise.outputs]
 
 
 def first_token(tokens: Node) -> Node:
@@ -50,16 +65,28 @@ def normalize(vector: Node) -> Node:
     return op.divide(vector, op.maximum(norm, numbers(1e-12)))
 
 
-def pool(tokens: Node, attention_mask: Node, pooling: Pooling, *, pad_left: bool = False) -> Node:
-    """Token vectors ``(B, T, H)`` and mask ``(B, T)`` → one vector a text, ``(B, H)``; a text of no tokens gives 0."""
-    if pooling is Pooling.CLS and not pad_left:
+def pool(
+    tokens: Node, attention_mask: Node, pooling: Pooling, *, pad_left: bool = False, counted: Node | None = None
+) -> Node:
+    """Token vectors ``(B, T, H)`` and mask ``(B, T)`` → one vector a text, ``(B, H)``; a text of no tokens gives 0.
+
+    Args:
+        tokens: what is pooled.
+        attention_mask: which of them are text.
+        pooling: how.
+        pad_left: padding may be left of the text.
+        counted: which of the text's tokens count; None: all. A weight by place is of the place in the whole text.
+    """
+    if pooling is Pooling.CLS and not pad_left and counted is None:
         return first_token(tokens)
-    mask = op.convert(attention_mask, ov.Type.f32)
+    text = op.convert(attention_mask, ov.Type.f32)
+    mask = text if counted is None else op.convert(counted, ov.Type.f32)
     if pooling is Pooling.MAX:
         away = op.equal(op.unsqueeze(mask, ints(2)), numbers(0.0))
         return op.reduce_max(op.select(away, numbers(float("-inf")), tokens), ints(1), False)
-    weight = op.unsqueeze(_WEIGHTS[pooling](mask), ints(2))
-    return op.reduce_sum(op.multiply(tokens, weight), ints(1), False)
+    by_place = pooling is Pooling.WEIGHTED_MEAN
+    weight = _share(op.multiply(_place(text), mask)) if by_place else _WEIGHTS[pooling](mask)
+    return op.reduce_sum(op.multiply(tokens, op.unsqueeze(weight, ints(2))), ints(1), False)
 
 
 def _count(mask: Node) -> Node:
@@ -84,7 +111,6 @@ _WEIGHTS: Mapping[Pooling, Callable[[Node], Node]] = {
     Pooling.LASTTOKEN: lambda mask: _where_place(mask, _count(mask)),
     Pooling.MEAN: _share,
     Pooling.MEAN_SQRT_LEN: lambda mask: op.divide(mask, op.sqrt(_count(mask))),
-    Pooling.WEIGHTED_MEAN: lambda mask: _share(_place(mask)),
 }
 
 

@@ -40,7 +40,7 @@ _FARTHEST = 128
 
 def draw(layout: Layout, weights: Weights) -> Any:
     """The graph of an MPNet embedder, reranker or classifier; raises as :func:`hardtack.runtime.families.draw`."""
-    ids, mask = ids_input("input_ids"), ids_input("attention_mask")
+    inputs = [ids, mask] = [ids_input("input_ids"), ids_input("attention_mask")]
     size, eps = whole(layout, "hidden_size"), number(layout, "layer_norm_eps", 1e-12)
     constants = Constants(weights.body).rooted("embeddings.word_embeddings.weight")
     table = constants.under("embeddings")
@@ -51,11 +51,11 @@ def draw(layout: Layout, weights: Weights) -> Any:
     tokens = _encoder(layout, layer_norm(summed, table.under("LayerNorm"), size, eps), ids, mask, constants)
 
     if layout.task is Task.EMBED:
-        results = heads.embedding(layout, weights, tokens, mask)
+        results = heads.embedding(layout, weights, tokens, inputs)
     else:
         head = Constants(weights.body).rooted("classifier.out_proj.weight").under("classifier")
         results = heads.classification(tokens, head.under("dense"), head.under("out_proj"), size, len(layout.labels))
-    return ov.Model(results, [ids, mask], layout.family)
+    return ov.Model(results, inputs, layout.family)
 
 
 def _encoder(layout: Layout, x: Node, ids: Node, mask: Node, constants: Constants) -> Node:

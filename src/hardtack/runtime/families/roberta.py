@@ -22,7 +22,7 @@ def draw(layout: Layout, weights: Weights) -> Any:
     refuse_unless(layout, "position_embedding_type", "absolute", None)
     refuse_unless(layout, "is_decoder", False)
     refuse_unless(layout, "type_vocab_size", 1)
-    ids, mask = ids_input("input_ids"), ids_input("attention_mask")
+    inputs = [ids, mask] = [ids_input("input_ids"), ids_input("attention_mask")]
     size, eps = whole(layout, "hidden_size"), number(layout, "layer_norm_eps", 1e-12)
     constants = Constants(weights.body).rooted("embeddings.word_embeddings.weight")
     table = constants.under("embeddings")
@@ -34,11 +34,11 @@ def draw(layout: Layout, weights: Weights) -> Any:
     tokens = encoder(layout, layer_norm(summed, table.under("LayerNorm"), size, eps), mask, constants.under("encoder"))
 
     if layout.task is Task.EMBED:
-        results = heads.embedding(layout, weights, tokens, mask)
+        results = heads.embedding(layout, weights, tokens, inputs)
     else:
         head = Constants(weights.body).rooted("classifier.out_proj.weight").under("classifier")
         results = heads.classification(tokens, head.under("dense"), head.under("out_proj"), size, len(layout.labels))
-    return ov.Model(results, [ids, mask], layout.family)
+    return ov.Model(results, inputs, layout.family)
 
 
 def positions(ids: Node, pad_id: int) -> Node:

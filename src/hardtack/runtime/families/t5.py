@@ -14,7 +14,6 @@ from typing import Any
 from hardtack.runtime.families import heads
 from hardtack.runtime.families.config import number, text, where, whole
 from hardtack.runtime.families.pieces import (
-    MASKED,
     Constants,
     Node,
     activation,
@@ -26,10 +25,11 @@ from hardtack.runtime.families.pieces import (
     linear,
     mask_bias,
     merge_heads,
+    not_ahead,
     numbers,
     op,
     ov,
-    places,
+    rms_norm,
     split_heads,
 )
 from hardtack.runtime.families.precise import precise_product
@@ -49,7 +49,8 @@ def draw(layout: Layout, weights: Weights) -> Any:
     stack = _Stack(layout, constants, "encoder")
     tokens = stack.encode(ids, mask)
     if layout.task is Task.EMBED:
-        return ov.Model(heads.embedding(layout, weights, tokens, mask), [ids, mask], layout.family)
+        inputs = [ids, mask]
+        return ov.Model(heads.embedding(layout, weights, tokens, inputs), inputs, layout.family)
 
     given, wanted, counted = (ids_input(name) for name in ("decoder_input_ids", "target_ids", "target_mask"))
     states = _Stack(layout, constants, "decoder").decode(given, tokens, mask)
@@ -98,7 +99,7 @@ class _Stack:
         """Label ids ``(K, D)`` and encoded texts ``(B, T, H)`` → states ``(B·K, D, H)``, each label under each text."""
         texts, labels, width = length(tokens, 0), length(ids, 0), length(ids, 1)
         x = op.tile(embed(self.embeddings, ids), op.concat([texts, ints(1), ints(1)], 0))
-        bias = op.add(_no_looking_ahead(ids), look_up(self.bias, ids, self.farthest))
+        bias = op.add(not_ahead(ids), look_up(self.bias, ids, self.farthest))
         by_text = op.concat([texts, op.multiply(labels, width), ints(self.size)], 0)
         by_label = op.concat([op.multiply(texts, labels), width, ints(self.size)], 0)
         text_bias = mask_bias(mask)
@@ -137,10 +138,7 @@ class _Stack:
         return op.add(x, linear(wide, dense.under("wo"), self.inner, self.size, bias=False))
 
     def _norm(self, x: Node, constants: Constants) -> Node:
-        """Root mean square normalisation; drawn in the form that OpenVINO fuses into one float32 operation."""
-        variance = op.reduce_mean(op.power(x, numbers(2.0)), ints(-1), True)
-        root = op.sqrt(op.add(variance, numbers(self.eps)))
-        return op.multiply(op.multiply(x, op.divide(numbers(1.0), root)), constants("weight", self.size))
+        return rms_norm(x, constants, self.size, self.eps)
 
 
 def _score(layout: Layout, constants: Constants, states: Node, texts: Node, wanted: Node, counted: Node) -> Node:
@@ -179,10 +177,3 @@ def _scales_outputs(layout: Layout) -> bool:
     """
     own = layout.config.get("scale_decoder_outputs")
     return own if isinstance(own, bool) else layout.config.get("tie_word_embeddings") is not False
-
-
-def _no_looking_ahead(ids: Node) -> Node:
-    """``(1, 1, D, D)``: 0 where the key is not after the query, else :data:`MASKED`."""
-    place = places(ids)
-    ahead = op.greater(op.unsqueeze(place, ints(0)), op.unsqueeze(place, ints(1)))
-    return op.unsqueeze(op.multiply(op.convert(ahead, ov.Type.f32), numbers(MASKED)), ints(0, 1))

@@ -1,0 +1,131 @@
+"""Which engine runs a model, and why: OpenVINO where a family, an IR or an ONNX serves, else torch.
+
+``auto`` never leaves a model that OpenVINO runs to torch unless the device is not a CPU. Where only torch would do and
+it is not installed, the error says what stood in OpenVINO's way and how torch is had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from hardtack.errors import HardtackError, NotDrawn, UnsupportedModel
+from hardtack.runtime.engines.interface import Engine
+from hardtack.runtime.layout import Layout
+from hardtack.runtime.read_layout import read_layout
+from hardtack.runtime.weights import Weights
+from hardtack.spec.lock import LockedModel
+from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
+
+INSTALL = "pip install 'hardtack[torch]'"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted of an engine.
+
+    Attributes:
+        engine, precision: ``auto`` leaves it to this module and to the engine.
+        threads: CPUs to use; None: those this process may use.
+        device: ``cpu``, or torch's name of another.
+        allow_code: the caller's leave for code that the lock carries.
+        code: where that of other repositories lies, by repository.
+    """
+
+    engine: EngineName = EngineName.AUTO
+    precision: Precision = Precision.AUTO
+    threads: int | None = None
+    device: str = "cpu"
+    allow_code: bool = False
+    code: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A layout, and what opens an engine for it.
+
+    Attributes:
+        layout: the model, as the engine takes it.
+        open: makes the engine of the model's mapped weights.
+    """
+
+    layout: Layout
+    open: Callable[[Weights], Engine]
+
+
+def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) -> Chosen:
+    """Choose the engine of a model and read its directory the way that engine needs.
+
+    Raises:
+        UnsupportedModel: no engine that is wanted and installed runs the model.
+        Mismatch, DiskError: as :func:`~hardtack.runtime.read_layout.read_layout`.
+    """
+    overrides = None if locked is None else locked.overrides
+    weights = None if locked is None else locked.weights
+    if wish.engine is EngineName.NATIVE or (wish.engine is EngineName.OPENVINO and wish.device != "cpu"):
+        raise UnsupportedModel(
+            "no engine here runs that", where=str(directory),
+            expected="engine openvino on device cpu, or engine torch",
+            found=f"engine {wish.engine.value} on device {wish.device}", mend="unset HARDTACK_ENGINE HARDTACK_DEVICE",
+        )  # fmt: skip
+
+    def by_torch(why: str) -> Chosen:
+        layout = read_layout(directory, task, overrides=overrides, weights=weights, foreign=True)
+        return Chosen(layout, lambda _: _open_torch(layout, locked, wish, why))
+
+    if wish.engine is EngineName.TORCH:
+        return by_torch("engine torch, as asked")
+    if wish.device != "cpu":
+        return by_torch(f"only torch runs on {wish.device}")
+    try:
+        if weights is WeightsKind.PICKLE:
+            raise NotDrawn(
+                "Only torch reads pickled weights.", where=str(directory), expected="safetensors, IR or ONNX",
+                found="pickle, as the lock says", mend=INSTALL,
+            )  # fmt: skip
+        layout = read_layout(directory, task, overrides=overrides, weights=weights)
+    except NotDrawn as problem:
+        _need_torch(problem, wish)
+        return by_torch(_because(problem))
+
+    def opened(mapped: Weights) -> Engine:
+        from hardtack.runtime.engines.openvino import open_engine
+
+        try:
+            return open_engine(layout, mapped, precision=wish.precision, threads=wish.threads)
+        except NotDrawn as problem:
+            _need_torch(problem, wish)
+            return _open_torch(layout, locked, wish, _because(problem))
+
+    return Chosen(layout, opened)
+
+
+def _need_torch(problem: HardtackError, wish: Wish) -> None:
+    """Let a refusal stand where torch may not, or cannot, take its place."""
+    if wish.engine is not EngineName.AUTO:
+        raise problem
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        problem.mend = problem.mend or f"{INSTALL}  # torch may know it"
+        raise problem
+
+
+def _because(problem: HardtackError) -> str:
+    return f"no family, IR or ONNX serves: {Path(problem.where).name}: {problem.found}"
+
+
+def _open_torch(layout: Layout, locked: LockedModel | None, wish: Wish, why: str) -> Engine:
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        raise UnsupportedModel(
+            "the torch engine is not installed", where=str(layout.directory), expected="torch and transformers",
+            found="neither" if find_spec("torch") is None else "torch alone", mend=INSTALL,
+        )  # fmt: skip
+    from hardtack.runtime.engines.torch import open_engine
+
+    code = None
+    if locked is not None and locked.trust_remote_code and wish.allow_code:
+        from hardtack.runtime.remote_code import Carried
+
+        code = Carried(locked.files, tuple((each, wish.code[each.repo]) for each in locked.code))
+    return open_engine(layout, code=code, precision=wish.precision, threads=wish.threads, device=wish.device, why=why)
