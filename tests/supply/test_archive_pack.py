@@ -18,6 +18,7 @@ from hardtack.spec.lock_text import render_lock
 from hardtack.spec.words import Precision, Task
 from hardtack.supply.archive import archive_lock, builds_folder, entries_of
 from hardtack.supply.archive_pack import pack, pack_file
+from hardtack.supply.archive_stage import hold
 from hardtack.supply.hub import Hub
 from hardtack.supply.pull import pull
 from tests.hub import lay_out
@@ -83,6 +84,17 @@ def test_what_is_not_as_locked_is_not_packed(lock: Lock, pulled: Store, tmp_path
         pack_file(lock, pulled, tmp_path, tmp_path / "a.tar")
     assert caught.value.mend == "hardtack pull"
     assert sorted(tmp_path.glob(".*")) + sorted(tmp_path.glob("a.tar")) == []
+
+
+def test_what_a_killed_one_left_is_removed(lock: Lock, pulled: Store, tmp_path: Path) -> None:
+    """A file that nobody holds; one that somebody packs still, and whatever else is there, stays."""
+    left, held, other = (tmp_path / f".{name}.packing" for name in ("a[1].tar.dead", "a[1].tar.alive", "b.tar.dead"))
+    for path in (left, held, other):
+        path.write_bytes(b"half")
+    with held.open("rb") as somebody:
+        assert hold(somebody.fileno())
+        pack_file(lock, pulled, tmp_path, tmp_path / "a[1].tar")
+    assert [path.exists() for path in (left, held, other)] == [False, True, True]
 
 
 def test_a_full_disk_is_said_before_the_first_byte(lock: Lock, pulled: Store, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ packed, and a destination that is a file appears whole or not at all. Asks no ne
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import secrets
@@ -23,6 +24,7 @@ from hardtack.supply import archive_tar as tar
 from hardtack.supply import disk
 from hardtack.supply.archive import Entry, archive_lock, digest_of, entries_of
 from hardtack.supply.archive import Kind as Origin
+from hardtack.supply.archive_stage import hold, sweep
 from hardtack.supply.progress import SILENT, Progress
 
 _CHUNK = 1 << 20
@@ -116,8 +118,10 @@ def pack_file(
     )
     beside = destination.with_name(f".{destination.name}.{secrets.token_hex(8)}.packing")
     with disk.on_disk(destination):
+        sweep(destination.parent, f".{glob.escape(destination.name)}.*.packing")
         try:
             with beside.open("xb") as out:
+                hold(out.fileno())
                 packed = pack(lock, store, folder, out, select=names, progress=progress)
             disk.put(beside, destination)
         finally:
