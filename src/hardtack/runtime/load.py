@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from hardtack.runtime.layout import Layout
 from hardtack.runtime.loaded import Identity
 from hardtack.runtime.reranker import Reranker
 from hardtack.runtime.tokens import Tokens
-from hardtack.runtime.weights import Weights, open_weights
+from hardtack.runtime.weights import Weights, open_weights, vocabulary
 from hardtack.settings import Verify
 from hardtack.spec.lock import LockedFile, LockedModel
 from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
@@ -112,7 +113,7 @@ def load_model(
         )
     expected = None if locked is None else _files_of(locked, source)
     mend = _MENDS.get(source, "hardtack verify")
-    with Files(directory, expected, options.verify, mend) as files, ThreadPoolExecutor(1) as beside:
+    with Files(directory, expected, options.verify, mend) as files, ThreadPoolExecutor(1) as beside, _mended(locked):
         files.look()
         _refuse_pickles(directory, locked)
         chosen = _choose(directory, task, locked, options, open_engine)
@@ -121,7 +122,7 @@ def load_model(
             files.insist(path for path in files.paths if path.endswith(_PICKLES))
         weights = open_weights(layout)
         files.start(_mappings(weights, directory), () if locked else _files_read(layout))
-        tokenizer = beside.submit(_tokens, layout, files)
+        tokenizer = beside.submit(_tokens, layout, vocabulary(layout, weights), files)
         engine = chosen.open(weights)
         try:
             tokens = tokenizer.result()
@@ -221,16 +222,25 @@ def _mapped(weights: Weights) -> Iterator[tuple[Path, memoryview]]:
                 yield tensor.file, memoryview(base)
 
 
-def _tokens(layout: Layout, files: Files) -> Tokens:
-    rows = layout.config.get("vocab_size")
+def _tokens(layout: Layout, rows: int | None, files: Files) -> Tokens:
     return Tokens(
         files.read(layout.tokenizing.file),
         layout.tokenizing,
-        vocabulary=rows if isinstance(rows, int) else None,
+        vocabulary=rows,
         where=str(layout.directory / layout.tokenizing.file),
         # a prompt is cut in its middle, by whoever knows where that is
         cut=not (layout.task is Task.CLASSIFY and layout.config.get("is_encoder_decoder")),
     )
+
+
+@contextmanager
+def _mended(locked: LockedModel | None) -> Iterator[None]:
+    """Give a refusal that names no command one: another revision may have right what a model's own files say wrong."""
+    try:
+        yield
+    except UnsupportedModel as problem:
+        problem.mend = problem.mend or (f"hardtack lock --upgrade {locked.key}" if locked else "hardtack add REPO")
+        raise
 
 
 def _choose(

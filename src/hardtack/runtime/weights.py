@@ -132,6 +132,17 @@ def open_weights(layout: Layout) -> Weights:
     )
 
 
+def vocabulary(layout: Layout, weights: Weights) -> int | None:
+    """How many token ids a model has rows for; None where neither config nor weights say so."""
+    if layout.family != "static":
+        rows = layout.config.get("vocab_size")  # families hold their tables to it
+        return rows if isinstance(rows, int) else None
+    # model2vec's `mapping` leads several tokens to one row; `weights` has a number for each token
+    per_token = ("mapping", "weights") if "mapping" in weights.body else tuple(weights.body)
+    found = [weights.body[name].shape[0] for name in per_token if name in weights.body and weights.body[name].shape]
+    return min(found, default=None)
+
+
 def open_tensors(*files: Path) -> Tensors:
     """Map some safetensors files as one set of tensors; raises as :func:`open_weights` does."""
     stored: dict[str, Stored] = {}
