@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from hardtack.bake.pantry import bake
+from hardtack.bake.stock import Origins
 from hardtack.errors import Mismatch, UnsupportedModel
 from hardtack.offline.guard import run_guarded
 from hardtack.runtime.embedder import Embedder
@@ -139,7 +140,7 @@ def test_a_pantry_carries_it_and_needs_no_network(tmp_path: Path) -> None:
     directory, code = make_coded(tmp_path / "odd", REPO), make_code_repo(tmp_path / "code")
     model = replace(trusting(directory, code=(locked_code(code),)), key="odd", repo="org/odd")
     pantry = tmp_path / "pantry"
-    bake(Lock("sha256:0", (model,)), {"odd": directory}, pantry, code_sources={REPO: code}, allow_code=["odd"])
+    bake(Lock("sha256:0", (model,)), Origins({"odd": directory}, {REPO: code}, ["odd"]), pantry)
     script = (
         "import json, sys; from hardtack import load_embedder\n"
         "model = load_embedder('odd', trust_remote_code=sys.argv[1] == 'yes')\n"

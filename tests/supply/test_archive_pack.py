@@ -16,7 +16,7 @@ from hardtack.spec.digest import hash_bytes, tree_digest
 from hardtack.spec.lock import Lock, LockedBuild, LockedFile, LockedModel
 from hardtack.spec.lock_text import render_lock
 from hardtack.spec.words import Precision, Task
-from hardtack.supply.archive import archive_lock, builds_folder, entries_of
+from hardtack.supply.archive import archive_lock, entries_of
 from hardtack.supply.archive_pack import pack, pack_file
 from hardtack.supply.archive_stage import hold
 from hardtack.supply.hub import Hub
@@ -149,7 +149,7 @@ def test_builds_are_carried(lock: Lock, pulled: Store, tmp_path: Path) -> None:
     hashes = hash_bytes(b"graph")
     files = (LockedFile("hardtack/int8-1/model.xml", hashes.size, hashes.sha256),)
     build = LockedBuild("int8", Precision.INT8, "sha256:" + "0" * 64, files)
-    lay_out(builds_folder(pulled), {"int8-1/model.xml": b"graph"})
+    lay_out(pulled.builds, {"int8-1/model.xml": b"graph"})
     text = packed(Lock("", (replace(lock.models[0], builds=(build,)),)), pulled, tmp_path)
     assert b"builds/int8-1/model.xml" in text
 

@@ -157,5 +157,5 @@ def _copy(entry: Entry, store: Store, folder: Path, out: BinaryIO, progress: Pro
 
 
 def _not_as_locked(finding: Finding, entry: Entry, store: Store, folder: Path) -> HardtackError:
-    mend = "hardtack lock" if entry.kind is Origin.LOCAL else "hardtack pull"
+    mend = {Origin.HUB: "hardtack pull", Origin.LOCAL: "hardtack lock", Origin.BUILD: "hardtack build"}[entry.kind]
     return mismatch(Checked((finding,), 1, entry.file.size), entry.directory(store, folder), mend=mend)
