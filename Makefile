@@ -17,12 +17,12 @@ help:            ## what there is to make
 demo: $(BASE)    ## the whole way with the starter models, in a minute, with no network
 	.venv/bin/hardtack demo
 
-test: $(DEV)     ## every test that needs neither torch nor the real models
-	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real"
+test: $(DEV)     ## every test that needs neither torch nor nncf nor the real models
+	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not int8"
 
-test-all: test $(TORCH) $(HUBS)  ## those, and the ones with torch and with the real models under HARDTACK_REAL
-	.venv/bin/python -m pytest -q -m "real and not torch"
-	.venv-torch/bin/python -m pytest -q -m "torch"
+test-all: test $(TORCH) $(HUBS)  ## those, and the ones with torch, with nncf and with the real models under HARDTACK_REAL
+	.venv/bin/python -m pytest -q -m "real and not torch and not int8"
+	.venv-torch/bin/python -m pytest -q -m "torch or int8"
 
 test-world: $(DEV)  ## those that take minutes or gigabytes: twenty kills, a killed gigabyte
 	.venv/bin/python -m pytest -q -m "world and not torch"
@@ -62,7 +62,7 @@ $(DEV): $(BASE)
 $(TORCH): pyproject.toml
 	test -x .venv-torch/bin/python || $(PYTHON) -m venv .venv-torch
 	.venv-torch/bin/python $(PIP) torch==2.13.0
-	.venv-torch/bin/python $(PIP) -e '.[torch,dev]'
+	.venv-torch/bin/python $(PIP) -e '.[torch,int8,dev]'
 	touch $@
 
 # the two ends of what is supported, each laid over the installed one by the tests of real clients

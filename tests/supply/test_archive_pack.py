@@ -16,7 +16,7 @@ from hardtack.spec.digest import hash_bytes, tree_digest
 from hardtack.spec.lock import Lock, LockedBuild, LockedFile, LockedModel
 from hardtack.spec.lock_text import render_lock
 from hardtack.spec.words import Precision, Task
-from hardtack.supply.archive import archive_lock, build_files, entries_of
+from hardtack.supply.archive import archive_lock, builds_folder, entries_of
 from hardtack.supply.archive_pack import pack, pack_file
 from hardtack.supply.hub import Hub
 from hardtack.supply.pull import pull
@@ -135,11 +135,11 @@ def test_local_models_that_would_lie_in_one_another(tmp_path: Path) -> None:
 
 def test_builds_are_carried(lock: Lock, pulled: Store, tmp_path: Path) -> None:
     hashes = hash_bytes(b"graph")
-    files = (LockedFile("hardtack/int8/model.xml", hashes.size, hashes.sha256),)
+    files = (LockedFile("hardtack/int8-1/model.xml", hashes.size, hashes.sha256),)
     build = LockedBuild("int8", Precision.INT8, "sha256:" + "0" * 64, files)
-    lay_out(build_files("emb", pulled), {"hardtack/int8/model.xml": b"graph"})
+    lay_out(builds_folder(pulled), {"int8-1/model.xml": b"graph"})
     text = packed(Lock("", (replace(lock.models[0], builds=(build,)),)), pulled, tmp_path)
-    assert b"builds/emb/hardtack/int8/model.xml" in text
+    assert b"builds/int8-1/model.xml" in text
 
 
 def test_progress_adds_up(lock: Lock, pulled: Store, tmp_path: Path, heard: Heard) -> None:

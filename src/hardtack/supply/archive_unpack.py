@@ -34,7 +34,7 @@ from hardtack.supply.report import State
 from hardtack.supply.store import Found, Shelf, project_id
 
 _CHUNK = 1 << 20
-_LARGEST_LOCK = 64 << 20  # bytes: a line is some 200, so a third of a million files
+_LARGEST_LOCK = 16 << 20  # bytes: a line is some 200, so eighty thousand files
 
 
 @dataclass(frozen=True)
