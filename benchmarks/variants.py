@@ -5,6 +5,7 @@ The answer is in docs/performance-notes.md; this is how to ask again on another 
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import tempfile
@@ -36,6 +37,7 @@ def main() -> None:
     if not REAL.is_dir():
         print(f"SKIP: no real models at HARDTACK_REAL={REAL}")
         return
+    logging.getLogger("hardtack").setLevel(logging.ERROR)  # a directory without a lock is meant here
     texts = _texts(_COUNT)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         model = Path(folder) / "minilm"
