@@ -26,7 +26,10 @@ _ENVIRONMENT = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "world" not in str(config.getoption("markexpr")):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("world")])
+        items[:] = [item for item in items if not item.get_closest_marker("world")]
     no_torch = pytest.mark.skip(reason="torch is not installed")
     no_nncf = pytest.mark.skip(reason="nncf is not installed")
     no_real = pytest.mark.skip(reason=f"HARDTACK_REAL: no such folder: {_REAL}")
