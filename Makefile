@@ -16,12 +16,12 @@ help:            ## what there is to make
 demo: $(BASE)    ## the whole way with the starter models, in a minute, with no network
 	.venv/bin/hardtack demo
 
-test: $(DEV)     ## every test that needs neither torch nor the real models
-	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real"
+test: $(DEV)     ## every test that needs neither torch nor nncf nor the real models
+	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not int8"
 
-test-all: test $(TORCH)  ## those, and the ones with torch and with the real models under HARDTACK_REAL
-	.venv/bin/python -m pytest -q -m "real and not torch"
-	.venv-torch/bin/python -m pytest -q -m "torch"
+test-all: test $(TORCH)  ## those, and the ones with torch, with nncf and with the real models under HARDTACK_REAL
+	.venv/bin/python -m pytest -q -m "real and not torch and not int8"
+	.venv-torch/bin/python -m pytest -q -m "torch or int8"
 
 lint: $(DEV)     ## ruff, mypy, and the generated parts of the docs
 	.venv/bin/ruff check .
@@ -58,5 +58,5 @@ $(DEV): $(BASE)
 $(TORCH): pyproject.toml
 	test -x .venv-torch/bin/python || $(PYTHON) -m venv .venv-torch
 	.venv-torch/bin/python $(PIP) torch==2.13.0
-	.venv-torch/bin/python $(PIP) -e '.[torch,dev]'
+	.venv-torch/bin/python $(PIP) -e '.[torch,int8,dev]'
 	touch $@

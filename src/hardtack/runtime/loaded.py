@@ -6,7 +6,7 @@ The three kinds are :mod:`.embedder`, :mod:`.reranker` and :mod:`.classifier`; t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ class Identity:
         verified: ``full`` (every hash), ``stat`` (sizes only) or ``no`` (no lock names it).
         seconds: that loading took.
         megabytes: that the process grew by, in MiB resident.
+        loss: of a build, how far its answers lie from fp32, by figure; empty where nobody measured that.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Identity:
     verified: str
     seconds: float = 0.0
     megabytes: float = 0.0
+    loss: Mapping[str, float] = field(default_factory=dict)
 
 
 async def in_thread(function: Callable[..., Answer], *given: Any, **named: Any) -> Answer:
@@ -125,6 +127,7 @@ class Loaded:
             "precision": self.engine.precision,
             "device": self.engine.device,
             "why": self.engine.why,
+            "loss": dict(self.identity.loss) or ("not measured" if self.engine.precision == "int8" else None),
             "max_length": self.max_seq_length,
             "seconds": round(self.identity.seconds, 3),
             "megabytes": round(self.identity.megabytes, 1),
