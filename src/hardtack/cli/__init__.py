@@ -35,6 +35,7 @@ VERBS = {
     "embed": "vectors of texts",
     "rerank": "documents by how well they answer a query",
     "classify": "labels of texts",
+    "serve": "models over HTTP, in the dialects that clients speak",
     "bench": "what the locked models cost and give on this machine",
     "mirror": "serve what is locked as a read-only Hub",
     "demo": "all of it, in a minute, with no network",
