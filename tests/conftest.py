@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
@@ -26,7 +27,15 @@ _ENVIRONMENT = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure() -> None:
+    """A shell lets its background jobs ignore Ctrl-C, and programs inherit that: some tests are about Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "world" not in str(config.getoption("markexpr")):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("world")])
+        items[:] = [item for item in items if not item.get_closest_marker("world")]
     no_torch = pytest.mark.skip(reason="torch is not installed")
     no_nncf = pytest.mark.skip(reason="nncf is not installed")
     no_real = pytest.mark.skip(reason=f"HARDTACK_REAL: no such folder: {_REAL}")
