@@ -129,7 +129,7 @@ def load_model(
         for each in filter(None, (files, shelf)):
             each.look()
         _refuse_pickles(directory, locked)
-        chosen = _choose(directory, task, locked, options, open_engine)
+        chosen = _choose(directory, task, locked, options, open_engine, built=build is not None)
         layout = chosen.layout
         if layout.stored is WeightsKind.PICKLE:
             files.insist(path for path in files.paths if path.endswith(_PICKLES))
@@ -257,11 +257,13 @@ def _mended(locked: LockedModel | None) -> Iterator[None]:
 
 
 def _choose(
-    directory: Path, task: Task, locked: LockedModel | None, options: Options, open_engine: OpenEngine | None
-) -> Chosen:
+    directory: Path, task: Task, locked: LockedModel | None, options: Options, open_engine: OpenEngine | None,
+    *, built: bool,
+) -> Chosen:  # fmt: skip
     wish = Wish(
-        options.engine, options.precision, options.threads, options.device, options.allow_code, options.code_folders
-    )
+        options.engine, options.precision, options.threads, options.device, options.allow_code, options.code_folders,
+        built,
+    )  # fmt: skip
     if open_engine is None:
         return choose(directory, task, locked, wish)
     layout = choose(directory, task, locked, replace(wish, engine=EngineName.AUTO, device="cpu")).layout
