@@ -35,6 +35,7 @@ VERBS = {
     "rerank": "documents by how well they answer a query",
     "classify": "labels of texts",
     "mirror": "serve what is locked as a read-only Hub",
+    "scaffold": "files for docker, compose, kubernetes or ci, which are then yours",
     "demo": "all of it, in a minute, with no network",
 }
 """Verb → what it does, in the order of use; each is a module of this package."""
