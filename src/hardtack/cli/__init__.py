@@ -34,6 +34,7 @@ VERBS = {
     "embed": "vectors of texts",
     "rerank": "documents by how well they answer a query",
     "classify": "labels of texts",
+    "serve": "models over HTTP, in the dialects that clients speak",
     "mirror": "serve what is locked as a read-only Hub",
     "scaffold": "files for docker, compose, kubernetes or ci, which are then yours",
     "demo": "all of it, in a minute, with no network",

@@ -5,7 +5,7 @@ What of sentence-transformers' arguments is taken is data: :data:`ARGUMENTS`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from hardtack.errors import Misused
 from hardtack.runtime import arguments
-from hardtack.runtime.batching import Progress, encoder_feed, run_sorted
+from hardtack.runtime.batching import Budget, Progress, encoder_feed, run_sorted
 from hardtack.runtime.loaded import Loaded
 from hardtack.runtime.space import space_of
-from hardtack.runtime.tokens import as_texts, check_texts
+from hardtack.runtime.tokens import Tokenized, as_texts, check_texts
 from hardtack.runtime.vectors import Floats, compare, normalize, quantize
 
 ARGUMENTS = arguments.ENCODE
@@ -102,6 +102,20 @@ class Embedder(Loaded):
         one: NDArray[Any] = answer[0] if isinstance(inputs, str) else answer
         return one
 
+    def tokenize(self, texts: Sequence[str], *, prompt: str = "") -> list[Tokenized]:
+        """The tokens of texts, each with the prompt before it, as :meth:`encode` runs them: for whoever schedules."""
+        return self._tokens.texts([prompt + text for text in texts] if prompt else texts)
+
+    def encode_tokens(self, tokenized: Sequence[Tokenized], *, prompt: str = "") -> Floats:
+        """Give texts that :meth:`tokenize` made tokens of, with this prompt, their vectors: ``(n, dim)``."""
+        return self._run_tokens(
+            [len(text) for text in tokenized],
+            lambda numbers: [tokenized[number] for number in numbers],
+            prompt,
+            self._budget,
+            None,
+        )
+
     def encode_query(self, inputs: str | Sequence[str], **arguments: Any) -> NDArray[Any]:
         """As :meth:`encode`, with the prompt called ``query`` if the model has one and the call names none."""
         if arguments.get("prompt") is None and arguments.get("prompt_name") is None and "query" in self.prompts:
@@ -150,14 +164,30 @@ class Embedder(Loaded):
     def _run(self, before: str, texts: Sequence[str], batch_size: int | None, progress: Progress | None) -> Floats:
         if before:
             texts = [before + text for text in texts]
+        return self._run_tokens(
+            [len(text) for text in texts],
+            lambda numbers: self._tokens.texts([texts[number] for number in numbers]),
+            before,
+            replace(self._budget, rows=arguments.rows_of(batch_size, self._budget.rows)),
+            progress,
+        )
+
+    def _run_tokens(
+        self,
+        sizes: Sequence[int],
+        tokenize: Callable[[Sequence[int]], Sequence[Tokenized]],
+        before: str,
+        budget: Budget,
+        progress: Progress | None,
+    ) -> Floats:
         alone = self._tokens.prompt_length(before) if before and not self.layout.include_prompt else 0
         return run_sorted(
             self._engine,
-            [len(text) for text in texts],
-            lambda numbers: self._tokens.texts([texts[number] for number in numbers]),
+            sizes,
+            tokenize,
             encoder_feed(self._engine.info.inputs, self.layout.tokenizing, prompt=alone),
             self.dim,
-            budget=replace(self._budget, rows=arguments.rows_of(batch_size, self._budget.rows)),
+            budget=budget,
             longest=self.max_seq_length,
             progress=progress,
         )

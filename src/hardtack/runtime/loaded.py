@@ -94,6 +94,11 @@ class Loaded:
         return self._engine.info
 
     @property
+    def tokens(self) -> Tokens:
+        """Its tokenizer: what texts are before they run, for whoever counts or schedules them."""
+        return self._tokens
+
+    @property
     def max_seq_length(self) -> int | None:
         """Tokens that a text (or pair) is cut to, special tokens included; None where nothing is cut."""
         return self.layout.tokenizing.max_length

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hardtack.errors import Misused, UnsupportedModel
 from hardtack.runtime import arguments
-from hardtack.runtime.batching import Progress, encoder_feed, run_sorted
+from hardtack.runtime.batching import Budget, Progress, encoder_feed, run_sorted
 from hardtack.runtime.loaded import Loaded
 from hardtack.runtime.prompting import fill_pair
 from hardtack.runtime.tokens import Pair, Tokenized, check_texts
@@ -160,6 +160,25 @@ class Reranker(Loaded):
             scores = softmax(scores)
         return scores[0] if single else scores
 
+    def tokenize(self, pairs: Sequence[Pair]) -> list[Tokenized]:
+        """The tokens of pairs, as :meth:`predict` runs them: for whoever schedules."""
+        if self.layout.template is None:
+            return self._tokens.pairs(pairs)
+        return self._tokens.texts([fill_pair(self.layout.template, pair) for pair in pairs])
+
+    def logits(self, tokenized: Sequence[Tokenized]) -> Floats:
+        """Raw scores of pairs that :meth:`tokenize` made tokens of: ``(n, labels)``."""
+        return self._run_tokens(
+            [len(pair) for pair in tokenized],
+            lambda numbers: [tokenized[number] for number in numbers],
+            self._budget,
+            None,
+        )
+
+    def activate(self, logits: Floats) -> Floats:
+        """Scores of raw ones, as the model's own files say: what :meth:`predict` does with no ``activation_fn``."""
+        return self._own_activation()(logits)
+
     def _own_activation(self) -> Activation:
         name = self.layout.activation or ("sigmoid" if self.num_labels == 1 else "identity")
         if name not in _BY_NAME:
@@ -169,19 +188,28 @@ class Reranker(Loaded):
             )  # fmt: skip
         return _BY_NAME[name]
 
-    def _tokenize(self, pairs: Sequence[Pair]) -> list[Tokenized]:
-        if self.layout.template is None:
-            return self._tokens.pairs(pairs)
-        return self._tokens.texts([fill_pair(self.layout.template, pair) for pair in pairs])
-
     def _run(self, pairs: Sequence[Pair], batch_size: int | None, progress: Progress | None) -> Floats:
+        return self._run_tokens(
+            [len(query) + len(document) for query, document in pairs],
+            lambda numbers: self.tokenize([pairs[number] for number in numbers]),
+            replace(self._budget, rows=arguments.rows_of(batch_size, self._budget.rows)),
+            progress,
+        )
+
+    def _run_tokens(
+        self,
+        sizes: Sequence[int],
+        tokenize: Callable[[Sequence[int]], Sequence[Tokenized]],
+        budget: Budget,
+        progress: Progress | None,
+    ) -> Floats:
         return run_sorted(
             self._engine,
-            [len(query) + len(document) for query, document in pairs],
-            lambda numbers: self._tokenize([pairs[number] for number in numbers]),
+            sizes,
+            tokenize,
             encoder_feed(self._engine.info.inputs, self.layout.tokenizing),
             self.num_labels,
-            budget=replace(self._budget, rows=arguments.rows_of(batch_size, self._budget.rows)),
+            budget=budget,
             longest=self.max_seq_length,
             progress=progress,
         )

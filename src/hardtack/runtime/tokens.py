@@ -10,7 +10,7 @@ Reads no file: the bytes are handed in, so that the bytes that were hashed are t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,13 +26,33 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Tokenized:
-    """One text or pair: its ids and token types, both ``(T,)`` int64."""
+    """One text or pair: its ids and token types, both ``(T,)`` int64, and whether anything was cut off."""
 
     ids: Ids
     types: Ids
+    cut: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One token, spelled out.
+
+    Attributes:
+        id: its id.
+        text: as the vocabulary has it.
+        special: whether it was added, and is not of the text.
+        start: where it begins in the text, in characters.
+        stop: where it ends.
+    """
+
+    id: int
+    text: str
+    special: bool
+    start: int
+    stop: int
 
 
 class Tokens:
@@ -107,6 +127,27 @@ class Tokens:
             check_texts(pair)
         return [self._take(encoding) for encoding in self._encode([(first, second) for first, second in pairs])]
 
+    def spell(self, text: str, *, special: bool = True) -> list[Piece]:
+        """Every token of a text, whatever its length: nothing is cut.
+
+        Raises:
+            Misused: as for :meth:`texts`.
+        """
+        check_texts([text])
+        _check_encodable(text, 0)
+        encoding = self._tokenizer.encode(text, add_special_tokens=special and self.tokenizing.special)
+        first = list(_pieces(encoding))
+        body = [piece for piece in first if not piece.special]
+        for rest in encoding.overflowing:  # each with special tokens of its own
+            body += [piece for piece in _pieces(rest) if not piece.special]
+        begin = next((number for number, piece in enumerate(first) if not piece.special), len(first))
+        end = next((number for number in range(len(first), begin, -1) if not first[number - 1].special), begin)
+        return first[:begin] + body + first[end:]
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
+        """The text of tokens; ids that the vocabulary does not have are passed over."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=skip_special))
+
     def _encode(self, inputs: Sequence[str] | Sequence[Pair]) -> list[Encoding]:
         try:
             # lets go of the interpreter while it works, and leaves out the offsets that nobody reads
@@ -130,7 +171,13 @@ class Tokens:
                 expected=f"ids below {self._vocabulary}",
                 found=f"{worst} for {self._tokenizer.id_to_token(worst)!r}", mend="hardtack verify",
             )  # fmt: skip
-        return Tokenized(ids, np.array(encoding.type_ids, dtype=np.int64))
+        return Tokenized(ids, np.array(encoding.type_ids, dtype=np.int64), bool(encoding.overflowing))
+
+
+def _pieces(encoding: Encoding) -> Iterator[Piece]:
+    rows = zip(encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets, strict=True)
+    for number, text, special, (start, stop) in rows:
+        yield Piece(number, text, bool(special), start, stop)
 
 
 def as_texts(inputs: object) -> list[str]:

@@ -1,0 +1,32 @@
+"""How much one request, one batch and the whole queue may be: numbers only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a service takes on.
+
+    Attributes:
+        body: bytes of a request's body.
+        texts: texts (or pairs) in one request.
+        queue: texts that wait or run at once, of all requests to one model.
+        wait: seconds that a request may wait for its turn; one that would surely wait longer is refused at once.
+        receive: seconds in which a body has to arrive.
+        batch_rows: texts that run together.
+        batch_tokens: tokens that run together, padding counted.
+        small_texts: up to so many texts a request goes before bulk.
+        small_tokens: and up to so many tokens in all.
+    """
+
+    body: int = 8 * 2**20
+    texts: int = 2048
+    queue: int = 16384
+    wait: float = 10.0
+    receive: float = 30.0
+    batch_rows: int = 32
+    batch_tokens: int = 8192
+    small_texts: int = 8
+    small_tokens: int = 1024

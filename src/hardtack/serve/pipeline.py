@@ -1,0 +1,349 @@
+"""The one way of every request, whatever its dialect: count, validate, schedule, answer, measure.
+
+A dialect turns a body into a call of :class:`Service` and the result into a body. What is refused is a
+:class:`~hardtack.serve.refusals.Refusal`, which each dialect says in its own words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardtack.errors import HardtackError
+from hardtack.runtime.classifier import Classified
+from hardtack.runtime.embedder import Embedder
+from hardtack.runtime.reranker import Reranker
+from hardtack.runtime.tokens import Piece, Tokenized
+from hardtack.runtime.vectors import normalize
+from hardtack.serve.limits import Limits
+from hardtack.serve.metrics import Measures
+from hardtack.serve.refusals import Kind, Refusal, refusal_of
+from hardtack.serve.shelf import Shelf, Shelved, Slot
+from hardtack.serve.work import Choice, Prompted, Question
+from hardtack.spec.words import Task
+
+Floats = NDArray[np.float32]
+_ANY = (Task.EMBED, Task.RERANK, Task.CLASSIFY)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Vectors, one a text, each ``(dim,)`` float32, and the tokens they were made of."""
+
+    vectors: list[Floats]
+    tokens: int
+    model: Embedder
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of pairs, ``(n, labels)`` float32, and the tokens they were made of."""
+
+    scores: Floats
+    tokens: int
+    model: Reranker
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Answers of a classifier, one a text, and the tokens they were made of."""
+
+    answers: list[Classified]
+    tokens: int
+
+
+class Service:
+    """What every dialect asks. Belongs to the event loop's thread; makes no answer in it that takes long.
+
+    Args:
+        shelf: the models.
+        limits: what a request may be.
+        measures: hears of everything.
+    """
+
+    def __init__(
+        self, shelf: Shelf, limits: Limits, measures: Measures, *, accept_token_ids: bool = False, lazy: bool = False
+    ) -> None:
+        self.shelf = shelf
+        self.limits = limits
+        self.measures = measures
+        self.accept_token_ids = accept_token_ids
+        self.started = False
+        """Whether all is loaded that is to be, and the service sealed if it is to be."""
+        self.ending = False
+        self.denied: Callable[[], Mapping[str, int]] | None = None
+        """What the kernel refused to this process, where it is sealed."""
+        self._lazy = lazy
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests should come here."""
+        return self.started and not self.ending and (self._lazy or self.shelf.ready)
+
+    @property
+    def why_not_ready(self) -> str:
+        """What stands in the way of that."""
+        return "the service is ending" if self.ending else "models are being loaded"
+
+    def about(self) -> list[dict[str, Any]]:
+        """Every model there is, as plain values: which, whether in memory, and if so all about it."""
+        return [
+            {"key": offer.key, "task": offer.task.value, "repo": offer.repo, "commit": offer.commit}
+            | {"loaded": slot.shelved is not None}
+            | ({} if slot.shelved is None else dict(slot.shelved.model.info))
+            | {"key": offer.key}
+            for slot in self.shelf.slots.values()
+            for offer in [slot.offer]
+        ]
+
+    async def embed(
+        self,
+        which: str | None,
+        texts: Sequence[str],
+        *,
+        ids: Sequence[Sequence[int]] | None = None,
+        truncate: bool = True,
+        prompt_name: str | None = None,
+        dimensions: int | None = None,
+        normalized: bool | None = None,
+    ) -> Embedded:
+        """Vectors of texts.
+
+        Args:
+            which: the model; see :meth:`Shelf.find`.
+            texts: the texts.
+            ids: token ids instead of texts: this very model's, special tokens included.
+            truncate: cut what is too long, rather than refuse it.
+            prompt_name: one of the model's prompts; None: its default one.
+            dimensions: numbers of a vector, where the model was trained to be cut.
+            normalized: whether vectors are brought to length one; None: as the model has it.
+
+        Raises:
+            Refusal: any of it cannot be.
+        """
+        slot = self.shelf.find(which, [Task.EMBED])
+        async with self._held(slot) as shelved:
+            model = shelved.model
+            assert isinstance(model, Embedder)
+            size = _dimensions(model, dimensions)
+            if normalized is False and model.layout.normalize:
+                raise Refusal(
+                    Kind.INVALID, "this model's own last step is to normalize; its raw vectors are not to be had",
+                    param="normalize",
+                )  # fmt: skip
+            before = _prompt(model, prompt_name) if ids is None else ""
+            given = (
+                _tokenized(model, ids) if ids is not None else [before + text for text in texts] if before else texts
+            )
+
+            def payload(tokens: Tokenized) -> Prompted:
+                return Prompted(tokens, before)
+
+            vectors, tokens = await self._rows(slot, shelved, given, payload, truncate=truncate, group=before)
+            if size < model.dim:
+                vectors = [vector[:size] for vector in vectors]
+            if (normalized and not model.layout.normalize) or (size < model.dim and model.layout.normalize):
+                vectors = list(normalize(np.stack(vectors)))
+            return Embedded(vectors, tokens, model)
+
+    async def score(
+        self, which: str | None, pairs: Sequence[tuple[str, str]], *, truncate: bool = True, raw: bool = False,
+        single: bool = True,
+    ) -> Scored:  # fmt: skip
+        """Scores of pairs.
+
+        Args:
+            which: the model; see :meth:`Shelf.find`.
+            pairs: the pairs.
+            truncate: cut what is too long, rather than refuse it.
+            raw: the model's logits, as they are.
+            single: whether it must be a model with one score a pair.
+
+        Raises:
+            Refusal: any of it cannot be.
+        """
+        slot = self.shelf.find(which, [Task.RERANK])
+        async with self._held(slot) as shelved:
+            model = shelved.model
+            assert isinstance(model, Reranker)
+            if single and model.num_labels != 1:
+                raise Refusal(
+                    Kind.WRONG_TASK,
+                    f"{slot.offer.key!r} gives {model.num_labels} scores a pair and cannot rank; ask /predict",
+                    param="model",
+                )
+            rows, tokens = await self._rows(slot, shelved, pairs, _as_it_is, truncate=truncate)
+            scores = np.stack(rows)
+            return Scored(scores if raw else model.activate(scores), tokens, model)
+
+    async def classify(self, which: str | None, texts: Sequence[str], choice: Choice | None = None) -> Labelled:
+        """Labels of texts.
+
+        Args:
+            which: the model; see :meth:`Shelf.find`.
+            texts: the texts.
+            choice: what to choose from; None: what the lock, or the model itself, says.
+
+        Raises:
+            Refusal: any of it cannot be.
+        """
+        slot = self.shelf.find(which, [Task.CLASSIFY])
+        async with self._held(slot) as shelved:
+            chosen = choice or Choice()
+            small, guess = self._guess(texts)
+            with shelved.scheduler.admit(len(texts), guess) as ticket:
+                counted = await self._count(slot, shelved, texts, small)
+                lengths = [len(each) for each in counted]
+                payloads = [Question(text, chosen) for text in texts]
+                answers = await shelved.scheduler.answer(ticket, payloads, lengths, chosen)
+            return Labelled(answers, sum(lengths))
+
+    async def spell(self, which: str | None, texts: Sequence[str], *, special: bool) -> list[list[Piece]]:
+        """The tokens of texts, spelled out, nothing cut.
+
+        Raises:
+            Refusal: there is no such model.
+        """
+        async with self._held(self.shelf.find(which, _ANY)) as shelved:
+            tokens = shelved.model.tokens
+            spelled: list[list[Piece]] = await self.shelf.aside(
+                lambda: [tokens.spell(text, special=special) for text in texts], small=self._guess(texts)[0]
+            )
+            return spelled
+
+    async def decode(self, which: str | None, ids: Sequence[Sequence[int]], *, skip_special: bool) -> list[str]:
+        """The texts of tokens.
+
+        Raises:
+            Refusal: there is no such model.
+        """
+        async with self._held(self.shelf.find(which, _ANY)) as shelved:
+            tokens = shelved.model.tokens
+            small = sum(map(len, ids)) <= self.limits.small_tokens
+            texts: list[str] = await self.shelf.aside(
+                lambda: [tokens.decode(each, skip_special=skip_special) for each in ids], small=small
+            )
+            return texts
+
+    @contextlib.asynccontextmanager
+    async def _held(self, slot: Slot) -> AsyncIterator[Shelved]:
+        try:
+            shelved = await self.shelf.hold(slot)
+        except HardtackError as problem:
+            raise Refusal(Kind.FAILED, f"the model cannot be loaded: {problem.what}") from problem
+        try:
+            yield shelved
+        except HardtackError as problem:
+            raise refusal_of(problem) from problem
+        finally:
+            self.shelf.release(slot)
+
+    async def _rows(
+        self,
+        slot: Slot,
+        shelved: Shelved,
+        items: Sequence[Any],
+        payload: Callable[[Tokenized], Any],
+        *,
+        truncate: bool,
+        group: Hashable = None,
+    ) -> tuple[list[Floats], int]:
+        small, guess = self._guess(items)
+        with shelved.scheduler.admit(len(items), guess) as ticket:
+            if items and isinstance(items[0], Tokenized):
+                counted = list(items)
+            else:
+                counted = await self._count(slot, shelved, items, small)
+            if not truncate:
+                _refuse_cut(counted, shelved)
+            lengths = [len(each) for each in counted]
+            payloads = [payload(each) for each in counted]
+            return await shelved.scheduler.answer(ticket, payloads, lengths, group), sum(lengths)
+
+    async def _count(self, slot: Slot, shelved: Shelved, items: Sequence[Any], small: bool) -> list[Tokenized]:
+        began = self._loop.time()
+        counted = await shelved.counting[small](items)
+        key = slot.offer.key
+        self.measures.counting.see(self._loop.time() - began, key)
+        for each in counted:
+            self.measures.length.see(len(each), key)
+        return counted
+
+    def _guess(self, items: Sequence[Any]) -> tuple[bool, int]:
+        """Whether it is a small request, and its tokens, before anyone counted: a look at lengths costs nothing."""
+        tokens = sum(map(_guess, items))
+        return len(items) <= self.limits.small_texts and tokens <= 2 * self.limits.small_tokens, tokens
+
+
+def _as_it_is(tokens: Tokenized) -> Tokenized:
+    return tokens
+
+
+def _guess(item: Any) -> int:
+    if isinstance(item, str):
+        # English has four characters a token; scripts beyond ASCII have fewer
+        return 2 + (len(item) >> 2 if item.isascii() else len(item) >> 1)
+    return len(item) if isinstance(item, Tokenized) else _guess(item[0]) + _guess(item[1])
+
+
+def _refuse_cut(counted: Sequence[Tokenized], shelved: Shelved) -> None:
+    for number, each in enumerate(counted):
+        if each.cut:
+            raise Refusal(
+                Kind.TOO_LARGE,
+                f"input {number} must have {shelved.model.max_seq_length} tokens or fewer; `truncate: true` cuts it",
+                param="inputs",
+            )
+
+
+def _prompt(model: Embedder, name: str | None) -> str:
+    name = model.layout.default_prompt if name is None else name
+    if name is None:
+        return ""
+    if name not in model.prompts:
+        known = ", ".join(sorted(model.prompts)) or "none"
+        raise Refusal(Kind.INVALID, f"the model has no prompt called {name!r}; it has: {known}", param="prompt_name")
+    return model.prompts[name]
+
+
+def _dimensions(model: Embedder, wanted: int | None) -> int:
+    if wanted is None or wanted == model.dim:
+        return model.dim
+    config = model.layout.config
+    allowed = config.get("matryoshka_dimensions")
+    # the two keys by which repositories, and vLLM, say that a model was trained so that its vectors may be cut
+    if (isinstance(allowed, list) and wanted in allowed) or (
+        config.get("is_matryoshka") is True and wanted < model.dim
+    ):
+        return wanted
+    kept = ", ".join(map(str, allowed)) if isinstance(allowed, list) else str(model.dim)
+    raise Refusal(
+        Kind.INVALID, f"this model's vectors cannot be cut to {wanted} numbers; it allows: {kept}", param="dimensions"
+    )
+
+
+def _tokenized(model: Embedder, ids: Sequence[Sequence[int]]) -> list[Tokenized]:
+    rows = model.layout.config.get("vocab_size")
+    longest = model.max_seq_length
+    made = []
+    for number, each in enumerate(ids):
+        if not each or (longest is not None and len(each) > longest):
+            raise Refusal(
+                Kind.TOO_LARGE if each else Kind.INVALID,
+                f"input {number} has {len(each)} token ids; this model takes 1 to {longest}", param="input",
+            )  # fmt: skip
+        if isinstance(rows, int) and max(each) >= rows:
+            raise Refusal(
+                Kind.INVALID, f"input {number} has the token id {max(each)}; this model's end at {rows - 1}",
+                param="input",
+            )  # fmt: skip
+        array = np.array(each, dtype=np.int64)
+        made.append(Tokenized(array, np.zeros_like(array)))
+    return made

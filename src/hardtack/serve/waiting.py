@@ -1,0 +1,155 @@
+"""Which rows run next: a queue of rows by length, small requests before bulk. Pure: no clock, no thread, no loop.
+
+A row is one text or pair. Rows of many requests share a batch where they are of like length, since all rows of a batch
+are padded to the longest; a batch holds at most so many rows and tokens, and is at most a third padding but for a slack
+that costs less than another batch would.
+
+Every batch is built around the row that has waited longest, so nothing waits for ever; three batches in four begin with
+a small request's row where there is one, the fourth with a bulk row, so that neither can starve the other.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+_STEP = 8  # widths are rounded up to it, as engines round them
+_PADDING = 1.5  # padded tokens a batch may have for each real one …
+_SLACK = 128  # … or so many more
+_BULK_TURN = 4  # of so many batches one begins with bulk
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One request's share of the queue.
+
+    Attributes:
+        small: goes before bulk.
+        left: rows that are not answered yet.
+        dropped: nobody waits for it any more; its rows are passed over.
+        born: when it came, by the queue owner's clock.
+        owner: whoever is to hear of its rows.
+    """
+
+    small: bool
+    left: int = 0
+    dropped: bool = False
+    born: float = 0.0
+    owner: Any = None
+
+
+@dataclass(eq=False, slots=True)
+class Row:
+    """One text or pair that waits.
+
+    Attributes:
+        job: whose it is.
+        place: its number there.
+        length: in tokens.
+        payload: what the model takes.
+        number: by arrival; set by the queue.
+    """
+
+    job: Job
+    place: int
+    length: int
+    payload: Any
+    number: int = field(default=-1)
+
+
+_Key = tuple[Hashable, int]
+
+
+class Waiting:
+    """The queue of one model.
+
+    Args:
+        rows: in a batch at most.
+        tokens: in a batch at most, padding counted; a single row may be longer.
+    """
+
+    def __init__(self, rows: int, tokens: int) -> None:
+        self._rows = rows
+        self._tokens = tokens
+        self._small: dict[_Key, deque[Row]] = {}
+        self._bulk: dict[_Key, deque[Row]] = {}
+        self._numbers = count()
+        self._turn = 0
+
+    def add(self, rows: list[Row], group: Hashable = None) -> None:
+        """Queue the rows of one job; only rows of one ``group`` run together."""
+        for row in rows:
+            row.number = next(self._numbers)
+            buckets = self._small if row.job.small else self._bulk
+            width = -(-max(1, row.length) // _STEP) * _STEP
+            bucket = buckets.get((group, width))
+            if bucket is None:
+                bucket = buckets[group, width] = deque()
+            bucket.append(row)
+
+    def take(self) -> list[Row]:
+        """The rows of the next batch, out of the queue; none where nobody waits."""
+        small, bulk = _oldest(self._small), _oldest(self._bulk)
+        if small is None and bulk is None:
+            return []
+        self._turn += 1
+        first = bulk if small is None or (bulk is not None and self._turn % _BULK_TURN == 0) else small
+        assert first is not None
+        sides = (self._small, self._bulk) if first is small else (self._bulk, self._small)
+        return self._gather(first, sides)
+
+    def drain(self) -> list[Row]:
+        """Every row that waits, out of the queue."""
+        rows = [row for side in (self._small, self._bulk) for bucket in side.values() for row in bucket]
+        self._small.clear()
+        self._bulk.clear()
+        return rows
+
+    def _gather(self, first: _Key, sides: tuple[dict[_Key, deque[Row]], ...]) -> list[Row]:
+        group, width = first
+        taken: list[Row] = []
+        real = 0
+        for side in sides:
+            for key in sorted((key for key in side if key[0] == group), key=lambda key: abs(key[1] - first[1])):
+                bucket = side[key]
+                while row := _head(bucket):
+                    wider = max(width, key[1])
+                    padded = wider * (len(taken) + 1)
+                    if taken and (
+                        len(taken) == self._rows
+                        or padded > self._tokens
+                        or padded > max(_PADDING * (real + key[1]), real + key[1] + _SLACK)
+                    ):
+                        break
+                    bucket.popleft()
+                    taken.append(row)
+                    width, real = wider, real + key[1]
+                if not bucket:
+                    del side[key]
+                if len(taken) == self._rows:
+                    return taken
+        return taken
+
+
+def _head(bucket: deque[Row]) -> Row | None:
+    """The first row of a bucket that somebody still waits for."""
+    while bucket and bucket[0].job.dropped:
+        bucket.popleft()
+    return bucket[0] if bucket else None
+
+
+def _oldest(buckets: dict[_Key, deque[Row]]) -> _Key | None:
+    """The bucket whose head came first; buckets that are empty by now are removed."""
+    heads = list(_heads(buckets))
+    for key in [key for key, bucket in buckets.items() if not bucket]:
+        del buckets[key]
+    return min(heads, default=(0, None))[1]
+
+
+def _heads(buckets: dict[_Key, deque[Row]]) -> Iterator[tuple[int, _Key]]:
+    for key, bucket in buckets.items():
+        if (row := _head(bucket)) is not None:
+            yield row.number, key
