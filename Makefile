@@ -8,7 +8,7 @@ BASE  = .venv/.base
 DEV   = .venv/.dev
 TORCH = .venv-torch/.torch
 
-.PHONY: help demo test test-all lint format bench starter-scores docs clean
+.PHONY: help demo test test-all test-containers lint format bench starter-scores docs clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -17,11 +17,16 @@ demo: $(BASE)    ## the whole way with the starter models, in a minute, with no 
 	.venv/bin/hardtack demo
 
 test: $(DEV)     ## every test that needs neither torch nor the real models
-	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real"
+	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not containers"
 
 test-all: test $(TORCH)  ## those, and the ones with torch and with the real models under HARDTACK_REAL
-	.venv/bin/python -m pytest -q -m "real and not torch"
+	.venv/bin/python -m pytest -q -m "real and not torch and not containers"
 	.venv-torch/bin/python -m pytest -q -m "torch"
+
+# The wheels of OpenVINO alone are 60 MB, a base image 200 MB: what is dear is kept in .containers.
+test-containers: $(DEV)  ## images for real: docker, podman, compose, a registry; needs root on Debian, installs by apt
+	.venv/bin/python $(PIP) -e '.[dev,containers]'
+	.venv/bin/python -m pytest -q -m containers tests/containers
 
 lint: $(DEV)     ## ruff, mypy, and the generated parts of the docs
 	.venv/bin/ruff check .
@@ -43,7 +48,7 @@ docs: $(DEV)     ## write the generated parts of the docs anew
 	.venv/bin/python docs/generate.py
 
 clean:           ## remove what the other targets made
-	rm -rf .venv .venv-torch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+	rm -rf .venv .venv-torch .containers dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
 
 $(BASE): pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv

@@ -11,7 +11,8 @@ image=${IMAGE:-@image@-base}
 
 case "$*" in
   "rebuild base")
-    DOCKER_BUILDKIT=1 "$engine" build -f Dockerfile.base -t "$image" . ;;
+    # shellcheck disable=SC2086  # BUILD_FLAGS are words: --secret id=hf_token,src=FILE, --build-arg NAME=VALUE
+    DOCKER_BUILDKIT=1 "$engine" build ${BUILD_FLAGS:-} -f Dockerfile.base -t "$image" . ;;
   "restart app")
     "$engine" compose -f compose.dev.yml up --detach --build --force-recreate app ;;
   "verify")
