@@ -23,7 +23,7 @@ def test_no_linter_has_a_word_to_say(case: str, tmp_path: Path) -> None:
         file.write_text(text)
     assert say(BIN / "hadolint", *tmp_path.glob("Dockerfile*")) == ""
     say("sh", "-n", tmp_path / "dev.sh")
-    schema = [BIN / "check-jsonschema", "--builtin-schema"]
+    schema: list[str | Path] = [BIN / "check-jsonschema", "--builtin-schema"]
     if files := sorted(tmp_path.glob("compose.*.yml")):
         say(*schema, "vendor.compose-spec", *files)
     if files := sorted(tmp_path.glob(".github/workflows/*.yml")):
