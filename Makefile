@@ -16,12 +16,12 @@ help:            ## what there is to make
 demo: $(BASE)    ## the whole way with the starter models, in a minute, with no network
 	.venv/bin/hardtack demo
 
-test: $(DEV)     ## every test that needs neither torch nor the real models
-	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not containers"
+test: $(DEV)     ## every test that needs neither torch nor nncf nor the real models
+	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not int8 and not containers"
 
-test-all: test $(TORCH)  ## those, and the ones with torch and with the real models under HARDTACK_REAL
-	.venv/bin/python -m pytest -q -m "real and not torch and not containers"
-	.venv-torch/bin/python -m pytest -q -m "torch"
+test-all: test $(TORCH)  ## those, and the ones with torch, with nncf and with the real models under HARDTACK_REAL
+	.venv/bin/python -m pytest -q -m "real and not torch and not int8 and not containers"
+	.venv-torch/bin/python -m pytest -q -m "torch or int8"
 
 # The wheels of OpenVINO alone are 60 MB, a base image 200 MB: what is dear is kept in .containers.
 test-containers: $(DEV)  ## images for real: docker, podman, compose, a registry; needs root on Debian, installs by apt
@@ -63,5 +63,5 @@ $(DEV): $(BASE)
 $(TORCH): pyproject.toml
 	test -x .venv-torch/bin/python || $(PYTHON) -m venv .venv-torch
 	.venv-torch/bin/python $(PIP) torch==2.13.0
-	.venv-torch/bin/python $(PIP) -e '.[torch,dev]'
+	.venv-torch/bin/python $(PIP) -e '.[torch,int8,dev]'
 	touch $@

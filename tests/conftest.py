@@ -28,10 +28,13 @@ _ENVIRONMENT = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     no_torch = pytest.mark.skip(reason="torch is not installed")
+    no_nncf = pytest.mark.skip(reason="nncf is not installed")
     no_real = pytest.mark.skip(reason=f"HARDTACK_REAL: no such folder: {_REAL}")
     for item in items:
         if item.get_closest_marker("torch") and importlib.util.find_spec("torch") is None:
             item.add_marker(no_torch)
+        if item.get_closest_marker("int8") and importlib.util.find_spec("nncf") is None:
+            item.add_marker(no_nncf)
         if item.get_closest_marker("real") and not _REAL.is_dir():
             item.add_marker(no_real)
 

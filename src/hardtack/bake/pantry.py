@@ -72,6 +72,7 @@ def bake(
     Raises:
         UnsupportedModel: a model needs code that may not run, or no engine here runs it.
         Misused: ``destination`` is something other than a pantry, or an empty or absent directory.
+        GateMissed: a model is to run in int8, and no build of it was accepted.
         Mismatch: a file is not what the lock says; nothing is left behind.
         NotProven: a model answers otherwise than its kept golden answers say.
         DiskError: a file could not be read or written; nothing is left behind.

@@ -19,6 +19,7 @@ from hardtack.bake.items import Item
 from hardtack.bake.slim import slimmed
 from hardtack.errors import Mismatch
 from hardtack.runtime import golden
+from hardtack.runtime.builds import FOLDER, wanted_build, within
 from hardtack.runtime.load import Options, load_model
 from hardtack.spec.hub_cache import cache_files
 from hardtack.spec.lock import Lock, LockedModel
@@ -57,11 +58,13 @@ class Origins:
         files: key → the directory of the model's files.
         code: repository → the directory of its code, for code that other repositories' models reach.
         allow_code: keys of models whose own code may run.
+        builds: the store's folder of builds, each in one by its key.
     """
 
     files: Mapping[str, Path]
     code: Mapping[str, Path] = field(default_factory=dict)
     allow_code: Collection[str] = ()
+    builds: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,8 @@ def take_stock(lock: Lock, origins: Origins, shape: Shape, answers: Answers) -> 
 
     Raises:
         UnsupportedModel: a model needs code that may not run, or no engine here runs it.
+        GateMissed: a model is to run in int8, and no build of it was accepted.
+        ModelNotFound: a locked build is not on this machine.
         Misused: two models would lie in one folder.
         Mismatch: a file is not what the lock says.
         NotProven: a model answers otherwise than its kept golden answers say.
@@ -138,6 +143,11 @@ def _take(model: LockedModel, origins: Origins, shape: Shape, answers: Answers) 
     kept = slimmed(model, source) if shape.slim else model
     items = [Item(file, source) for file in kept.files]
     items += [Item(f, origins.code[code.repo], beneath=code.folder) for code in kept.code for f in code.files]
+    # a build that the lock names is carried or the bake fails, under `auto` too: same lock, same bytes
+    precision = kept.builds[0].precision if kept.builds else kept.precision
+    build = wanted_build(kept, precision, source, kept.source, origins.builds) if kept.task.loads else None
+    if build is not None:
+        items += [Item(file, build.root, beneath=FOLDER) for file in within(build.locked)]
     if not kept.task.loads:
         return Aboard(kept, tuple(items))
     # in fp32 whatever the model will be executed in: the reference is what precision is held against

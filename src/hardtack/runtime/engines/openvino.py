@@ -25,7 +25,7 @@ from hardtack.runtime.engines.interface import Deliver, EngineInfo, Feed
 from hardtack.runtime.engines.openvino_import import import_openvino
 from hardtack.runtime.families import draw
 from hardtack.runtime.layout import Layout
-from hardtack.runtime.weights import Weights
+from hardtack.runtime.weights import Graph, Weights
 from hardtack.spec.words import Precision, Task, WeightsKind
 
 _PER_TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids", "pooling_mask"})
@@ -45,7 +45,7 @@ def open_engine(
     threads: int | None = None,
     cache_dir: Path | None = None,
 ) -> OpenVinoEngine:
-    """Draw a model's graph, or read the one that it ships, and compile it for this CPU.
+    """Take a model's graph, drawn, shipped or of a build, and compile it for this CPU.
 
     Args:
         layout: what the model is.
@@ -61,13 +61,17 @@ def open_engine(
     from hardtack.runtime.engines.shipped import is_int8, read_shipped  # draws with openvino, so not before this
 
     core = ov.Core()
-    drawn = layout.stored is WeightsKind.SAFETENSORS
-    model = draw(layout, weights) if drawn else read_shipped(layout, weights, core)
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if drawn:
+    if weights.graph is not None:
+        # what a build did not quantise, attention above all, is executed as a drawn graph would be
+        chosen, _ = choose_precision(Precision.AUTO, layout.family, capabilities)
+        model, shown = _read_built(weights.graph, core), Precision(weights.graph.precision)
+        why = f"the lock has this build: {weights.graph.recipe}; what is not {shown} runs in {chosen}"
+    elif layout.stored is WeightsKind.SAFETENSORS:
         chosen, why = choose_precision(precision, layout.family, capabilities)
-        shown = chosen
+        model, shown = draw(layout, weights), chosen
     else:
+        model = read_shipped(layout, weights, core)
         chosen, shown, why = _choose_shipped(precision, layout, is_int8(model), capabilities)
     cpus = threads or usable_cpus()
     config: dict[str, Any] = {
@@ -88,12 +92,20 @@ def open_engine(
         why=why,
     )
     stored = sum((layout.directory / name).stat().st_size for name in layout.weights)
-    small = stored <= _SMALL
+    small = (weights.graph.numbers.nbytes if weights.graph else stored) <= _SMALL
 
     def compile_for(streams: int) -> Any:
         return core.compile_model(model, "CPU", {**config, "NUM_STREAMS": streams})
 
     return OpenVinoEngine(compile_for, weights, info, many=cpus, lone=1 if small else cpus)
+
+
+def _read_built(graph: Graph, core: Any) -> Any:
+    """The ``openvino.Model`` of a build; its constants stay views of the mapping, which must outlive it."""
+    ov = import_openvino()
+    # with a shape and a type the tensor takes a read-only array as it is
+    numbers = ov.Tensor(graph.numbers, ov.Shape([graph.numbers.size]), ov.Type.u8)
+    return core.read_model(graph.description, numbers)
 
 
 _FP32_FAMILIES = {
