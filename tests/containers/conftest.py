@@ -68,7 +68,7 @@ def wheels(kept: Path) -> Iterator[str]:
     """This tree's wheel and all that it needs, on loopback: what a package index is elsewhere; its address."""
     folder = kept / "wheels"
     shutil.rmtree(folder, ignore_errors=True)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-qq"]
     subprocess.run([*pip, "wheel", "--no-deps", "-w", folder, ROOT], check=True)
     (ours,) = folder.glob("hardtack-*.whl")
     # the image's python, which need not be this one

@@ -179,7 +179,9 @@ def docker(work: Path, config: Path) -> Iterator[Engine]:
     at = f"unix://{work}/docker.sock"
     arguments: list[str | Path] = ["dockerd", "--data-root", work / "docker", "--exec-root", work / "exec", "--pidfile",
                  work / "docker.pid", "-H", at]  # fmt: skip
-    env = {**os.environ, "DOCKER_HOST": at, "DOCKER_CONFIG": str(config), "DOCKER_BUILDKIT": "1"}
+    # Debian's client, which builds by itself; a newer one elsewhere on the PATH wants a plugin for that
+    path = f"/usr/bin:/usr/sbin:{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "DOCKER_HOST": at, "DOCKER_CONFIG": str(config), "DOCKER_BUILDKIT": "1"}
     with daemon(work / "dockerd.log", arguments, ["docker", "-H", at, "info"]):
         yield Engine("docker", env)
 
