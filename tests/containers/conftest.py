@@ -34,7 +34,8 @@ def work(kept: Path) -> Iterator[Path]:
     folder = kept / f"work-{os.getpid()}"
     folder.mkdir()
     yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    # a million small files: rm is several times faster at it than shutil
+    subprocess.run(["rm", "-rf", "--one-file-system", folder], check=False)
 
 
 @pytest.fixture(scope="session")
