@@ -7,8 +7,9 @@ export HARDTACK_REAL
 BASE  = .venv/.base
 DEV   = .venv/.dev
 TORCH = .venv-torch/.torch
+HUBS  = .venv-torch/.hubs
 
-.PHONY: help demo test test-all test-containers lint format bench starter-scores docs clean
+.PHONY: help demo test test-all test-world test-containers lint format bench starter-scores docs clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -17,11 +18,14 @@ demo: $(BASE)    ## the whole way with the starter models, in a minute, with no 
 	.venv/bin/hardtack demo
 
 test: $(DEV)     ## every test that needs neither torch nor nncf nor the real models
-	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not int8 and not containers"
+	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not int8"
 
-test-all: test $(TORCH)  ## those, and the ones with torch, with nncf and with the real models under HARDTACK_REAL
-	.venv/bin/python -m pytest -q -m "real and not torch and not int8 and not containers"
+test-all: test $(TORCH) $(HUBS)  ## those, and the ones with torch, with nncf and with the real models under HARDTACK_REAL
+	.venv/bin/python -m pytest -q -m "real and not torch and not int8"
 	.venv-torch/bin/python -m pytest -q -m "torch or int8"
+
+test-world: $(DEV)  ## those that take minutes or gigabytes: twenty kills, a killed gigabyte
+	.venv/bin/python -m pytest -q -m "world and not torch"
 
 # The wheels of OpenVINO alone are 60 MB, a base image 200 MB: what is dear is kept in .containers.
 test-containers: $(DEV)  ## images for real: docker, podman, compose, a registry; needs root on Debian, installs by apt
@@ -64,4 +68,10 @@ $(TORCH): pyproject.toml
 	test -x .venv-torch/bin/python || $(PYTHON) -m venv .venv-torch
 	.venv-torch/bin/python $(PIP) torch==2.13.0
 	.venv-torch/bin/python $(PIP) -e '.[torch,int8,dev]'
+	touch $@
+
+# the two ends of what is supported, each laid over the installed one by the tests of real clients
+$(HUBS): $(TORCH)
+	.venv-torch/bin/python $(PIP) --upgrade --target .venv-torch/hub-oldest 'huggingface_hub==1.31.*'
+	.venv-torch/bin/python $(PIP) --upgrade --target .venv-torch/hub-newest 'huggingface_hub<3'
 	touch $@

@@ -73,7 +73,7 @@ class Hold:
     def _builds(self, key: str, draw: st.DataObject) -> Iterator[LockedBuild]:
         if draw.draw(st.booleans()):
             contents = {f"int8-{key}/model.bin": draw.draw(st.binary(max_size=2000)), f"int8-{key}/model.xml": b"<x/>"}
-            lay_out(self.store.own / "builds", contents)
+            lay_out(self.store.builds, contents)
             files = locked({f"hardtack/{path}": content for path, content in contents.items()}, in_git=False)
             yield LockedBuild("recipe", Precision.INT8, digest(files), files)
 

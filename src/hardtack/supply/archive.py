@@ -72,7 +72,7 @@ class Entry:
             case Kind.LOCAL:
                 return folder / self.repo
             case Kind.BUILD:
-                return builds_folder(store)
+                return store.builds
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +95,6 @@ class Trust:
                 "this is no digest", where="--expect", expected="sha256: and 64 hexadecimal digits",
                 found=self.expect, mend="hardtack pack -o FILE  # prints it",
             )  # fmt: skip
-
-
-def builds_folder(store: Store) -> Path:
-    """The store's folder of builds: the one seam to where they are kept."""
-    return store.own / "builds"
 
 
 def archive_lock(lock: Lock, select: Iterable[str] = ()) -> Lock:

@@ -229,7 +229,7 @@ def _receive(source: _Source, entry: Entry, target: Path | None, progress: Progr
     file = entry.file
     source.expect(tar.header(entry.name, file.size), f"{entry.name}, {file.size} bytes")
     progress.start(entry.name, file.size)
-    hasher, left = Hasher(file.size), file.size
+    hasher, left = Hasher(file.size, git=bool(file.git)), file.size
     with disk.on_disk(target or Path(entry.name)):
         out = None if target is None else target.open("xb")
     try:
