@@ -89,7 +89,10 @@ def test_pushed_and_pulled_back_unchanged_and_a_second_image_sends_no_model(
     docker("pull", "--quiet", f"{name}:1")
     assert f"{name}@{first['digest']}" in docker("image", "inspect", "--format", "{{.RepoDigests}}", f"{name}:1")
     podman("pull", "--quiet", f"{name}:1")
-    skopeo(podman, "copy", "--src-tls-verify=false", f"docker://{name}:1", f"oci:{tmp_path}/back:1")
+    # without --preserve-digests it would compress the layers
+    skopeo(
+        podman, "copy", "--preserve-digests", "--src-tls-verify=false", f"docker://{name}:1", f"oci:{tmp_path}/back:1"
+    )
     for layer in first["layers"]:
         blob = f"blobs/sha256/{layer['digest'].removeprefix('sha256:')}"
         assert (tmp_path / "back" / blob).read_bytes() == (tmp_path / "first" / blob).read_bytes()
