@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
@@ -26,6 +27,11 @@ _ENVIRONMENT = (
     "RERANK_",
     "CLASSIFY_",
 )
+
+
+def pytest_configure() -> None:
+    """A shell lets its background jobs ignore Ctrl-C, and programs inherit that: some tests are about Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -26,8 +26,9 @@ from hardtack.spec.licenses import refuse_licenses
 from hardtack.spec.lock import LOCK_NAME, Lock, LockedModel
 from hardtack.spec.lock_text import read_lock, write_lock
 from hardtack.spec.manifest import MANIFEST_NAME, Manifest, carried_over, is_stale, read_manifest
-from hardtack.spec.verify import Checked, check_files
+from hardtack.spec.verify import Checked
 from hardtack.supply.adopt import adopt
+from hardtack.supply.checking import check_store
 from hardtack.supply.hub import Hub
 from hardtack.supply.locking import Locker
 from hardtack.supply.progress import SILENT, Progress
@@ -165,8 +166,7 @@ class Project:
 
     def verify(self) -> dict[str, Checked]:
         """Compare what the store holds with the lock, by key; asks no network."""
-        models = (model for model in read_lock(self.lock_path).models if model.task.pulls)
-        return {model.key: check_files(self.source(model), model.files) for model in models}
+        return check_store(read_lock(self.lock_path), self.store, self.folder)
 
     def build(
         self, select: Collection[str] = (), *, again: bool = False, note: Callable[[Tried], None] = lambda _: None
