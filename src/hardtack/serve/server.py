@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import socket
 import sys
@@ -89,8 +88,6 @@ def serve(
         Unable: the port is taken, or not ours to take; or the server's own packages are not installed.
         HardtackError: a model cannot be loaded.
     """
-    # an io_uring, which libuv opens for reading files, would open sockets past any filter; it must be off before uvloop
-    os.environ["UV_USE_IO_URING"] = "0"
     new_loop = _loop_factory()
     with (
         contextlib.closing(_listen(setup.host, setup.port)) as listening,
