@@ -34,7 +34,7 @@ sys.exit(main(sys.argv[1:]))
 def test_sealed_it_answers_and_cannot_call_out(pantry: Path, tmp_path: Path) -> None:
     service = Serving(str(pantry), "--sealed", cwd=tmp_path)
     service.command = [sys.executable, "-c", CALLS_OUT, *service.command[service.command.index("serve") :]]
-    denied = 'hardtack_denied_network_attempts_total{attempt="socket(AF_INET, SOCK_STREAM)"}'
+    denied = 'hardtack_denied_network_attempts_total{attempt="socket(AF_INET, SOCK_STREAM, protocol 6)"}'
     with service:
         assert any("sealed" in line for line in service.lines)
         assert service.post("/v1/embeddings", EMBED).status == 200
@@ -66,7 +66,8 @@ def test_keys_lazy_idle_and_token_ids(pantry: Path, tmp_path: Path) -> None:
         ids = [piece["id"] for piece in service.post("/tokenize?model=emb", {"inputs": EMBED["input"]}, **key).json[0]]
         by_ids = service.post("/v1/embeddings", {"model": "emb", "input": ids}, **key).json
         assert by_ids["data"][0]["embedding"] == pytest.approx(texts["data"][0]["embedding"], abs=1e-5)
-        for wrong in ([[]], [[10**6]], [[5] * 500], [5, -1], [[5], "a"]):
+        bad: list[object] = [[[]], [[10**6]], [[5] * 500], [5, -1], [[5], "a"]]
+        for wrong in bad:
             said = service.post("/v1/embeddings", {"model": "emb", "input": wrong}, **key)
             assert said.status in (400, 413), wrong
         deadline = time.monotonic() + 15
