@@ -8,7 +8,7 @@ BASE  = .venv/.base
 DEV   = .venv/.dev
 TORCH = .venv-torch/.torch
 
-.PHONY: help demo test test-all lint format bench starter-scores docs clean
+.PHONY: help demo test test-browser test-all lint format bench starter-scores docs clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -17,10 +17,13 @@ demo: $(BASE)    ## the whole way with the starter models, in a minute, with no 
 	.venv/bin/hardtack demo
 
 test: $(DEV)     ## every test that needs neither torch nor the real models
-	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real"
+	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not browser and not clients"
+
+test-browser: $(DEV)  ## the page of `hardtack serve` in a headless Chromium (apt-get install chromium chromium-driver)
+	.venv/bin/python -m pytest -q -m browser
 
 test-all: test $(TORCH)  ## those, and the ones with torch and with the real models under HARDTACK_REAL
-	.venv/bin/python -m pytest -q -m "real and not torch"
+	.venv/bin/python -m pytest -q -m "real and not torch and not clients"
 	.venv-torch/bin/python -m pytest -q -m "torch"
 
 lint: $(DEV)     ## ruff, mypy, and the generated parts of the docs

@@ -65,10 +65,20 @@ class Service:
         shelf: the models.
         limits: what a request may be.
         measures: hears of everything.
+        accept_token_ids: whether token ids are taken for text.
+        lazy: whether it is ready before its models are in memory.
+        keys: whether it asks for a key, for the page to know.
     """
 
     def __init__(
-        self, shelf: Shelf, limits: Limits, measures: Measures, *, accept_token_ids: bool = False, lazy: bool = False
+        self,
+        shelf: Shelf,
+        limits: Limits,
+        measures: Measures,
+        *,
+        accept_token_ids: bool = False,
+        lazy: bool = False,
+        keys: bool = False,
     ) -> None:
         self.shelf = shelf
         self.limits = limits
@@ -79,6 +89,7 @@ class Service:
         self.ending = False
         self.denied: Callable[[], Mapping[str, int]] | None = None
         """What the kernel refused to this process, where it is sealed."""
+        self.keys = keys
         self._lazy = lazy
         self._loop = asyncio.get_running_loop()
 

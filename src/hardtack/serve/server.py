@@ -107,7 +107,9 @@ async def _serve(
 ) -> None:
     measures = Measures()
     shelf = Shelf(offers, manager, limits=setup.limits, measures=measures, idle=setup.idle if setup.lazy else None)
-    service = Service(shelf, setup.limits, measures, accept_token_ids=setup.accept_token_ids, lazy=setup.lazy)
+    service = Service(
+        shelf, setup.limits, measures, accept_token_ids=setup.accept_token_ids, lazy=setup.lazy, keys=bool(setup.keys)
+    )
     app = App(service, Keys(setup.keys), RequestLog(setup.log, write))
     server, stop = _make_server(app, ceil(setup.limits.wait) + 20)
     url = _url(listening)

@@ -99,7 +99,8 @@ class Shelf:
         self._idle = idle
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._loaders = Crew("load", 2, self._loop)
+        # one at a time: a load keeps several CPUs busy by itself, and what it adds to memory can be told
+        self._loaders = Crew("load", 1, self._loop)
         self._counters = {small: Crew("count" if small else "count-bulk", 1, self._loop) for small in (True, False)}
         measures.add(Gauge("te_queue_size", "Texts that wait or run.", self._queued, ("model",)))
         measures.add(Gauge("hardtack_model_loaded", "Whether a model is in memory.", self._loaded, ("model", "task")))
