@@ -7,8 +7,9 @@ export HARDTACK_REAL
 BASE  = .venv/.base
 DEV   = .venv/.dev
 TORCH = .venv-torch/.torch
+CLIENTS = .venv-clients/.clients
 
-.PHONY: help demo test test-browser test-all lint format bench starter-scores docs clean
+.PHONY: help demo test test-browser test-clients test-all lint format bench starter-scores docs clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -21,6 +22,9 @@ test: $(DEV)     ## every test that needs neither torch nor the real models
 
 test-browser: $(DEV)  ## the page of `hardtack serve` in a headless Chromium (apt-get install chromium chromium-driver)
 	.venv/bin/python -m pytest -q -m browser
+
+test-clients: $(CLIENTS)  ## openai, cohere, huggingface_hub, langchain and llama-index against `hardtack serve`
+	.venv-clients/bin/python -m pytest -q -m clients
 
 test-all: test $(TORCH)  ## those, and the ones with torch and with the real models under HARDTACK_REAL
 	.venv/bin/python -m pytest -q -m "real and not torch and not clients"
@@ -46,7 +50,7 @@ docs: $(DEV)     ## write the generated parts of the docs anew
 	.venv/bin/python docs/generate.py
 
 clean:           ## remove what the other targets made
-	rm -rf .venv .venv-torch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+	rm -rf .venv .venv-clients .venv-torch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
 
 $(BASE): pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
@@ -55,6 +59,12 @@ $(BASE): pyproject.toml
 
 $(DEV): $(BASE)
 	.venv/bin/python $(PIP) -e '.[dev]'
+	touch $@
+
+# they pin older versions of what we use, and so live by themselves
+$(CLIENTS): pyproject.toml
+	test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python $(PIP) -e '.[dev,clients]'
 	touch $@
 
 # torch first and by itself: any other order pulls gigabytes of CUDA packages

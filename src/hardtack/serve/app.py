@@ -137,10 +137,11 @@ class App:
             self._check_key(call)
             if endpoint is None:
                 return self._nowhere(call)
-            values: dict[str, Any] = {}
+            asked = Asked({}, call.model, call.id)
             if endpoint.fields:
-                values = read_body(endpoint.fields, await self._body(call, receive))
-            handling = endpoint.handle(self._service, Asked(values, call.model, call.id))
+                body = await self._body(call, receive)
+                asked = Asked(read_body(endpoint.fields, body), call.model, call.id, body)
+            handling = endpoint.handle(self._service, asked)
             return await (_watched(handling, receive) if endpoint.fields else handling)
         except Refusal as refusal:
             return call.dialect.refuse(refusal, call.id)

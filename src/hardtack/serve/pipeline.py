@@ -24,12 +24,11 @@ from hardtack.runtime.vectors import normalize
 from hardtack.serve.limits import Limits
 from hardtack.serve.metrics import Measures
 from hardtack.serve.refusals import Kind, Refusal, refusal_of
-from hardtack.serve.shelf import Shelf, Shelved, Slot
+from hardtack.serve.shelf import ANY_TASK, Shelf, Shelved, Slot
 from hardtack.serve.work import Choice, Prompted, Question
 from hardtack.spec.words import Task
 
 Floats = NDArray[np.float32]
-_ANY = (Task.EMBED, Task.RERANK, Task.CLASSIFY)
 
 
 @dataclass(frozen=True)
@@ -222,7 +221,7 @@ class Service:
         Raises:
             Refusal: there is no such model.
         """
-        async with self._held(self.shelf.find(which, _ANY)) as shelved:
+        async with self._held(self.shelf.find(which, ANY_TASK)) as shelved:
             tokens = shelved.model.tokens
             spelled: list[list[Piece]] = await self.shelf.aside(
                 lambda: [tokens.spell(text, special=special) for text in texts], small=self._guess(texts)[0]
@@ -235,7 +234,7 @@ class Service:
         Raises:
             Refusal: there is no such model.
         """
-        async with self._held(self.shelf.find(which, _ANY)) as shelved:
+        async with self._held(self.shelf.find(which, ANY_TASK)) as shelved:
             tokens = shelved.model.tokens
             small = sum(map(len, ids)) <= self.limits.small_tokens
             texts: list[str] = await self.shelf.aside(

@@ -24,6 +24,8 @@ from hardtack.serve.scheduler import Ran, Scheduler
 from hardtack.serve.work import Worker, worker_of
 from hardtack.spec.words import Task
 
+ANY_TASK = (Task.EMBED, Task.RERANK, Task.CLASSIFY)
+
 
 @dataclass(frozen=True)
 class Offer:
