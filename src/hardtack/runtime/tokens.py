@@ -22,6 +22,7 @@ from hardtack.runtime.layout import Tokenizing
 
 Ids = NDArray[np.int64]
 Pair = tuple[str, str]
+_FAR = 4  # characters for each token that is kept, from which on both parts of a pair count as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Tokens:
         self.tokenizing = tokenizing
         self._vocabulary = vocabulary
         self._where = where
+        self._cut = cut
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         if tokenizing.lowercase:
@@ -125,7 +127,25 @@ class Tokens:
         """
         for pair in pairs:
             check_texts(pair)
-        return [self._take(encoding) for encoding in self._encode([(first, second) for first, second in pairs])]
+        return [self._take(encoding) for encoding in self._encode([self._bounded(pair) for pair in pairs])]
+
+    def _bounded(self, pair: Pair) -> Pair:
+        """A pair, each part cut far beyond what can be kept, where both are long.
+
+        The tokenizer makes an encoding of every piece of what it cuts off one part with every piece of the other: of
+        two books it makes millions. See ``truncate_encodings`` and the template's ``merge`` in
+        https://github.com/huggingface/tokenizers/tree/main/tokenizers/src
+        """
+        first, second = pair
+        longest = self.tokenizing.max_length
+        if not self._cut or longest is None or min(len(first), len(second)) <= _FAR * longest:
+            return (first, second)
+        for number, text in enumerate(pair):
+            _check_encodable(text, number)
+        one, other = (self._tokenizer.encode(text, add_special_tokens=self.tokenizing.special) for text in pair)
+        # the part that is longer stays so: where both are cut in half, it keeps the odd token
+        more = _count(one) - _count(other)
+        return (_head(first, one, 2 if more > 0 else 1), _head(second, other, 2 if more < 0 else 1))
 
     def spell(self, text: str, *, special: bool = True) -> list[Piece]:
         """Every token of a text, whatever its length: nothing is cut.
@@ -172,6 +192,17 @@ class Tokens:
                 found=f"{worst} for {self._tokenizer.id_to_token(worst)!r}", mend="hardtack verify",
             )  # fmt: skip
         return Tokenized(ids, np.array(encoding.type_ids, dtype=np.int64), bool(encoding.overflowing))
+
+
+def _count(encoding: Encoding) -> int:
+    """Tokens of a text without the special ones, those that were cut off among them."""
+    return sum(each.special_tokens_mask.count(0) for each in (encoding, *encoding.overflowing))
+
+
+def _head(text: str, encoding: Encoding, pieces: int) -> str:
+    """A text up to the end of so many pieces of what was cut off."""
+    rest = encoding.overflowing
+    return text[: max(stop for _, stop in rest[pieces - 1].offsets)] if len(rest) > pieces else text
 
 
 def _pieces(encoding: Encoding) -> Iterator[Piece]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from hardtack.errors import HardtackError
@@ -215,17 +216,21 @@ class Service:
                 answers = await shelved.scheduler.answer(ticket, payloads, lengths, chosen)
             return Labelled(answers, sum(lengths))
 
-    async def spell(self, which: str | None, texts: Sequence[str], *, special: bool) -> list[list[Piece]]:
-        """The tokens of texts, spelled out, nothing cut.
+    async def spell(
+        self, which: str | None, texts: Sequence[str], show: Callable[[list[Piece]], Any], *, special: bool
+    ) -> bytes:
+        """The tokens of texts, spelled out, nothing cut; a list of what ``show`` makes of each text's, as JSON.
 
         Raises:
             Refusal: there is no such model.
         """
         async with self._held(self.shelf.find(which, ANY_TASK)) as shelved:
             tokens = shelved.model.tokens
-            spelled: list[list[Piece]] = await self.shelf.aside(
-                lambda: [tokens.spell(text, special=special) for text in texts], small=self._guess(texts)[0]
-            )
+
+            def call() -> bytes:  # the whole of it aside: a book has a million pieces
+                return orjson.dumps([show(tokens.spell(text, special=special)) for text in texts])
+
+            spelled: bytes = await self.shelf.aside(call, small=self._guess(texts)[0])
             return spelled
 
     async def decode(self, which: str | None, ids: Sequence[Sequence[int]], *, skip_special: bool) -> list[str]:

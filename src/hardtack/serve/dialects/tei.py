@@ -15,6 +15,7 @@ from hardtack import __version__
 from hardtack.runtime.classifier import HeadClassifier
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.reranker import Reranker, sigmoid
+from hardtack.runtime.tokens import Piece
 from hardtack.serve.exchange import Answer, Asked, Dialect, Endpoint, Handler, answer_json, join_json, texts_of
 from hardtack.serve.fields import (
     ANYTHING,
@@ -237,17 +238,16 @@ async def tokenize(service: Service, asked: Asked) -> Answer:
     """``POST /tokenize``."""
     values = asked.values
     texts = texts_of(values["inputs"], service.limits.texts, "inputs")
-    spelled = await service.spell(values["model"] or asked.model, texts, special=values["add_special_tokens"])
-    return answer_json(
-        [
-            [
-                {"id": piece.id, "text": piece.text, "special": piece.special}
-                | ({} if piece.special else {"start": piece.start, "stop": piece.stop})
-                for piece in pieces
-            ]
-            for pieces in spelled
-        ]
-    )
+    which = values["model"] or asked.model
+    return Answer(await service.spell(which, texts, _shown, special=values["add_special_tokens"]))
+
+
+def _shown(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
+    return [
+        {"id": piece.id, "text": piece.text, "special": piece.special}
+        | ({} if piece.special else {"start": piece.start, "stop": piece.stop})
+        for piece in pieces
+    ]
 
 
 async def decode(service: Service, asked: Asked) -> Answer:
