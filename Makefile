@@ -7,9 +7,10 @@ export HARDTACK_REAL
 BASE  = .venv/.base
 DEV   = .venv/.dev
 TORCH = .venv-torch/.torch
+HUBS  = .venv-torch/.hubs
 CLIENTS = .venv-clients/.clients
 
-.PHONY: help demo test test-browser test-clients test-all lint format bench starter-scores docs clean
+.PHONY: help demo test test-browser test-clients test-all test-world lint format bench starter-scores docs clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -17,8 +18,8 @@ help:            ## what there is to make
 demo: $(BASE)    ## the whole way with the starter models, in a minute, with no network
 	.venv/bin/hardtack demo
 
-test: $(DEV)     ## every test that needs neither torch nor the real models
-	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not browser and not clients"
+test: $(DEV)     ## every test that needs neither torch nor nncf nor the real models
+	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not int8 and not browser and not clients"
 
 test-browser: $(DEV)  ## the page of `hardtack serve` in a headless Chromium (apt-get install chromium chromium-driver)
 	.venv/bin/python -m pytest -q -m browser
@@ -26,9 +27,12 @@ test-browser: $(DEV)  ## the page of `hardtack serve` in a headless Chromium (ap
 test-clients: $(CLIENTS)  ## openai, cohere, huggingface_hub, langchain and llama-index against `hardtack serve`
 	.venv-clients/bin/python -m pytest -q -m clients
 
-test-all: test $(TORCH)  ## those, and the ones with torch and with the real models under HARDTACK_REAL
-	.venv/bin/python -m pytest -q -m "real and not torch and not clients"
-	.venv-torch/bin/python -m pytest -q -m "torch"
+test-all: test $(TORCH) $(HUBS)  ## those, and the ones with torch, with nncf and with the real models under HARDTACK_REAL
+	.venv/bin/python -m pytest -q -m "real and not torch and not int8"
+	.venv-torch/bin/python -m pytest -q -m "torch or int8"
+
+test-world: $(DEV)  ## those that take minutes or gigabytes: twenty kills, a killed gigabyte
+	.venv/bin/python -m pytest -q -m "world and not torch"
 
 lint: $(DEV)     ## ruff, mypy, and the generated parts of the docs
 	.venv/bin/ruff check .
@@ -71,5 +75,11 @@ $(CLIENTS): pyproject.toml
 $(TORCH): pyproject.toml
 	test -x .venv-torch/bin/python || $(PYTHON) -m venv .venv-torch
 	.venv-torch/bin/python $(PIP) torch==2.13.0
-	.venv-torch/bin/python $(PIP) -e '.[torch,dev]'
+	.venv-torch/bin/python $(PIP) -e '.[torch,int8,dev]'
+	touch $@
+
+# the two ends of what is supported, each laid over the installed one by the tests of real clients
+$(HUBS): $(TORCH)
+	.venv-torch/bin/python $(PIP) --upgrade --target .venv-torch/hub-oldest 'huggingface_hub==1.31.*'
+	.venv-torch/bin/python $(PIP) --upgrade --target .venv-torch/hub-newest 'huggingface_hub<3'
 	touch $@

@@ -31,8 +31,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _fill(folder / "big" / FILE)
-        with _mirror(folder) as (process, url):
+        fill(folder / "big" / FILE)
+        with running_mirror(folder) as (process, url):
             address = f"{url}/{REPO}/resolve/main/{FILE}"
             rates = alternate(
                 {"one curl": lambda: _rate(address, 1, SIZE), f"{CROWD} at once, in sum": lambda: _rate(address)},
@@ -46,7 +46,7 @@ def main() -> None:
     target("the mirror's own memory, peak", peak, 150, unit="MB", at_least=False)
 
 
-def _fill(path: Path) -> None:
+def fill(path: Path) -> None:
     """Bytes that no file system stores as holes; hashed and so in the page cache once the mirror is up."""
     path.parent.mkdir()
     block = os.urandom(10_000_000)
@@ -56,7 +56,7 @@ def _fill(path: Path) -> None:
 
 
 @contextmanager
-def _mirror(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running_mirror(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A mirror in a process of its own, as it is run; and its address."""
     command = [sys.executable, "-m", "hardtack", "mirror", "--model", f"{REPO}={folder / 'big'}", "--port", "0", "-q"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:

@@ -27,8 +27,12 @@ _ENVIRONMENT = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "world" not in str(config.getoption("markexpr")):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("world")])
+        items[:] = [item for item in items if not item.get_closest_marker("world")]
     no_torch = pytest.mark.skip(reason="torch is not installed")
+    no_nncf = pytest.mark.skip(reason="nncf is not installed")
     no_real = pytest.mark.skip(reason=f"HARDTACK_REAL: no such folder: {_REAL}")
     no_browser = pytest.mark.skip(reason="no chromedriver: apt-get install chromium chromium-driver")
     for item in items:
@@ -36,6 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(no_browser)
         if item.get_closest_marker("torch") and importlib.util.find_spec("torch") is None:
             item.add_marker(no_torch)
+        if item.get_closest_marker("int8") and importlib.util.find_spec("nncf") is None:
+            item.add_marker(no_nncf)
         if item.get_closest_marker("real") and not _REAL.is_dir():
             item.add_marker(no_real)
 

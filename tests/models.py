@@ -152,7 +152,7 @@ def make_llama(
     if task is Task.EMBED:
         write_modules(directory, size=size, pooling=pooling, normalize=normalize, dtype=dtype)
         old = {f"pooling_mode_{name}": False for name in ("cls_token", "mean_tokens", "max_tokens", "lasttoken")}
-        mode = {"lasttoken": "lasttoken", "cls": "cls_token"}.get(pooling, f"{pooling}_tokens")
+        mode = {"lasttoken": "lasttoken", "cls": "cls_token"}.get(pooling, f"{pooling.removesuffix('_tokens')}_tokens")
         old |= {f"pooling_mode_{mode}": True, "include_prompt": include_prompt}
         _write_json(directory / "1_Pooling/config.json", {"word_embedding_dimension": size, **old})
     return directory

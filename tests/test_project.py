@@ -69,6 +69,7 @@ def test_a_model_stays_at_its_commit_until_it_is_upgraded(tmp_path: Path, voyage
     from tests.hub import FixtureHub
 
     old = make_bert(tmp_path / "old")
+    own = voyage.hub
     with FixtureHub(
         Served("tiny/bert", voyage.served["tiny/bert"]),
         Served("tiny/bert", old, commit=before),
@@ -80,6 +81,7 @@ def test_a_model_stays_at_its_commit_until_it_is_upgraded(tmp_path: Path, voyage
         after = voyage.project.lock(["emb"]).find("emb")
         assert after.commit != before
         assert after.requested == "main"
+    voyage.hub = own  # the voyage ends it
 
 
 def test_a_wrong_revision_is_named(voyage: Voyage) -> None:

@@ -7,6 +7,7 @@ This module raises nothing and knows no other room. The tree::
     │   ├── StaleLock               the manifest changed after the lock was made
     │   ├── Mismatch                bytes are not what the lock says
     │   ├── Unverified              bytes that no lock names, where the policy is strict
+    │   ├── GateMissed              a build loses more than its gate allows, or no build was accepted
     │   ├── NotProven               a proof did not hold, or the kernel cannot give one
     │   └── WrongSpace              vectors that would not fit the index they are meant for
     ├── Misused            exit 2   the caller asked for something that cannot be
@@ -88,6 +89,10 @@ class Mismatch(Refused):
 
 class Unverified(Refused):
     """Bytes that no lock names, where the policy is strict."""
+
+
+class GateMissed(Refused):
+    """A precision that was asked for loses more than its gate allows, or no build in it was accepted."""
 
 
 class NotProven(Refused):

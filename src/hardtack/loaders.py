@@ -137,6 +137,7 @@ def _load(
     options = Options(
         engine=settings.engine,
         verify=settings.verify,
+        golden=settings.golden,
         strict=policy_of(settings) is Policy.STRICT,
         threads=settings.threads,
         device=settings.device,
@@ -144,7 +145,10 @@ def _load(
         code_folders=_code_folders(found, settings),
     )
     _check_code(found, trust_remote_code, settings)
-    return load_model(found.directory, task, locked=found.locked, source=found.source, options=options)
+    return load_model(
+        found.directory, task, locked=found.locked, source=found.source, options=options,
+        builds=store_of(settings).builds,
+    )  # fmt: skip
 
 
 def _code_folders(found: Found, settings: Settings) -> dict[str, Path]:

@@ -37,6 +37,11 @@ class Store:
         """The folder of a repository's files at a commit."""
         return self.repo(repo) / "snapshots" / commit
 
+    @property
+    def builds(self) -> Path:
+        """The folder of builds, each in one named by its key."""
+        return self.own / "builds"
+
 
 @dataclass(frozen=True)
 class Place:

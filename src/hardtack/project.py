@@ -1,16 +1,24 @@
-"""The core, on one screen: a manifest, its lock, a store; lock → pull → bake → prove.
+"""The core, on one screen: a manifest, its lock, a store; lock → pull → build → bake → prove.
 
 Everything is done by the rooms below; this only says in what order, and refuses a stale lock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from hardtack.bake.answers import ANSWERS_NAME, Answers
+from hardtack.bake.oci import Image, write_image
+from hardtack.bake.oci_base import Base
 from hardtack.bake.pantry import Baked, bake
+from hardtack.bake.stock import Origins, Shape, Stock, take_stock
+from hardtack.build.choose import Chosen, Tried, Workshop, choose
+from hardtack.build.keeping import keep_builds, texts_of
 from hardtack.errors import ManifestError, StaleLock
+from hardtack.offline.apart import run_apart
 from hardtack.offline.prove import Proof, prove
 from hardtack.places import Store, find_upward, store_of
 from hardtack.settings import read_settings
@@ -105,8 +113,9 @@ class Project:
 
     def preview(self, upgrade: Collection[str] | None = ()) -> Lock:
         """What :meth:`lock` would write; the store gets the small files that this takes."""
-        old = read_lock(self.lock_path) if self.lock_path.exists() else Lock("", ())
-        return Locker(self.hub, self.store, self.folder, self.progress).lock(self.manifest(), old, upgrade)
+        old, manifest = read_lock(self.lock_path) if self.lock_path.exists() else Lock("", ()), self.manifest()
+        lock = Locker(self.hub, self.store, self.folder, self.progress).lock(manifest, old, upgrade)
+        return keep_builds(lock, old, manifest, self.folder)
 
     def current(self) -> Lock:
         """The lock, if it is not stale, with what the manifest says that decides no bytes.
@@ -144,9 +153,11 @@ class Project:
             return adopt(lock, self.store, source, select=select, project=project, progress=self.progress)
         return pull(lock, self.store, self.hub, select=select, project=project, progress=self.progress)
 
-    def sources(self, lock: Lock) -> dict[str, Path]:
-        """Where each model's files lie."""
-        return {model.key: self.source(model) for model in lock.models if model.task.pulls}
+    def origins(self, lock: Lock) -> Origins:
+        """Where the bytes of a lock lie: each model's files, and the code that they reach."""
+        code = {each.repo: self.store.snapshot(each.repo, each.commit) for model in lock.models for each in model.code}
+        files = {model.key: self.source(model) for model in lock.models if model.task.pulls}
+        return Origins(files, code, self.allow_code, self.store.builds)
 
     def source(self, model: LockedModel) -> Path:
         """Where a model's files lie: beside the lock, or in the store."""
@@ -157,11 +168,48 @@ class Project:
         models = (model for model in read_lock(self.lock_path).models if model.task.pulls)
         return {model.key: check_files(self.source(model), model.files) for model in models}
 
-    def bake(self, destination: Path) -> Baked:
-        """Lay the locked models out as a pantry."""
-        lock = self.current()
-        code = {each.repo: self.store.snapshot(each.repo, each.commit) for model in lock.models for each in model.code}
-        return bake(lock, self.sources(lock), destination, code_sources=code, allow_code=self.allow_code)
+    def build(
+        self, select: Collection[str] = (), *, again: bool = False, note: Callable[[Tried], None] = lambda _: None
+    ) -> list[Chosen]:
+        """Find out what each model runs in, make the build that takes, hold it to its gate, and lock it.
+
+        Args:
+            select: keys, repositories or their last parts; none means all that load.
+            again: leave the locked builds aside and choose anew.
+            note: told of every variant as soon as it is judged.
+
+        Raises:
+            GateMissed: a precision that was asked for loses too much; builds accepted before it are locked.
+        """
+        lock, manifest, chosen = self.current(), self.manifest(), []
+        shop = Workshop(
+            self.store.builds, partial(run_apart, tell=self.progress.say), tell=self.progress.say, note=note
+        )
+        models = [lock.find(each) for each in select] or [model for model in lock.models if model.task.loads]
+        for model in models:
+            calibration, gate = texts_of(manifest.get(model.key), self.folder)
+            chosen.append(choose(model, self.source(model), calibration, gate, shop, again=again))
+            lock = lock.with_model(chosen[-1].model)
+            write_lock(lock, self.lock_path)
+        return chosen
+
+    def bake(self, destination: Path, shape: Shape | None = None, *, link: bool = False) -> Baked:
+        """Lay the locked models out as a pantry, with the project's own golden answers where it keeps some."""
+        lock, answers = self.current(), Answers(self.lock_path.with_name(ANSWERS_NAME))
+        baked = bake(lock, self.origins(lock), destination, shape=shape, link=link, answers=answers)
+        answers.keep()
+        return baked
+
+    def image(
+        self, out: Path, shape: Shape | None = None, *, base: Base | None = None, platform: str = "linux/amd64",
+        tag: str = "",
+    ) -> tuple[Stock, Image]:  # fmt: skip
+        """Write the locked models as an image, without a daemon."""
+        lock, answers = self.current(), Answers(self.lock_path.with_name(ANSWERS_NAME))
+        stock = take_stock(lock, self.origins(lock), replace(shape or Shape(), whole_image=True), answers)
+        image = write_image(stock, out, base=base or Base(), platform=platform, tag=tag)
+        answers.keep()
+        return stock, image
 
     def prove(self, pantry: Path) -> Proof:
         """Load and run a pantry where the kernel allows no network."""

@@ -70,6 +70,8 @@ class Settings:
         pantry: where a pantry would lie; ``pantry_named`` where somebody said so.
         policy: as said, or None where the places decide (strict wherever a pantry exists or ``offline``).
         verify, engine, device, threads: for loading.
+        golden: ``HARDTACK_VERIFY=full`` is said outright: every load also asks the golden answers. All hashes are
+            compared without that, too; unsaid, no load pays for sixteen texts.
         expect: the digest a pantry must have, or empty.
         allow_code: keys whose remote code may run.
         hub_cache: the standard Hugging Face cache (the folder with ``models--…``).
@@ -111,6 +113,7 @@ class Settings:
     api_keys: frozenset[str] = field(default=frozenset(), repr=False)
     no_color: bool = False
     ci: bool = False
+    golden: bool = False
 
 
 def is_on(value: str | None) -> bool:
@@ -182,6 +185,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         api_keys=frozenset(text("HARDTACK_API_KEYS").replace(",", " ").split()),
         no_color=bool(env.get("NO_COLOR")),
         ci=is_on(env.get("CI")),
+        golden=_word(Verify, "HARDTACK_VERIFY", text("HARDTACK_VERIFY")) is Verify.FULL,
     )
 
 

@@ -135,8 +135,8 @@ def test_what_is_no_pantry_is_never_replaced(voyage: Voyage) -> None:
 
 def test_no_space_is_said_before_the_first_byte(voyage: Voyage, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = voyage.project.current()
-    sources = voyage.project.sources(lock)
+    origins = voyage.project.origins(lock)
     with pytest.raises(DiskError) as refused:
-        bake(lock, sources, voyage.pantry, free=lambda _: 10)
+        bake(lock, origins, voyage.pantry, free=lambda _: 10)
     assert refused.value.found == "10 bytes free"
     assert not voyage.pantry.exists()

@@ -129,6 +129,8 @@ def test_a_link_to_the_next_page_uses_the_host_that_was_asked(big: Path) -> None
         request = b"GET /api/models/org/tiny/tree/main HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
         assert b"Link: <http://mirror.lan:80/api/" in raw(server, request % b"mirror.lan:80")
         assert b"Link: <http://[::1]:80/api/" in raw(server, request % b"[::1]:80")
+        behind = b"x\r\nX-Forwarded-Host: hub.example\r\nX-Forwarded-Proto: https"  # a proxy that speaks TLS
+        assert b"Link: <https://hub.example/api/" in raw(server, request % behind)
         for odd in (b"evil/path?", b"a>b", b"user@host", b""):
             assert f"Link: <{server.url}/api/".encode() in raw(server, request % odd)
 

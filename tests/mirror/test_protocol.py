@@ -319,6 +319,7 @@ def test_the_page(ask: Ask) -> None:
     assert "org/tiny" in text
     assert COMMIT in text
     assert "org/private" not in text
+    assert text.count("gated: with a token") == 1
 
 
 def test_nothing_ever_speaks_of_xet_or_redirects(ask: Ask) -> None:

@@ -96,7 +96,7 @@ def test_what_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay_out(tmp_path, {"config.json": "{}"})
 
-    def denied(path: Path) -> None:
+    def denied(path: Path, *, git: bool = True) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     # The tests may run as root, to whom no file is closed.
@@ -111,8 +111,8 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytes
 
     lay_out(tmp_path, {"config.json": "{}"})
 
-    def slow(path: Path) -> Hashes:
-        hashes = hash_file(path)
+    def slow(path: Path, *, git: bool = True) -> Hashes:
+        hashes = hash_file(path, git=git)
         path.write_bytes(b"{ }")
         return hashes
 

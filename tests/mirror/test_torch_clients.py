@@ -60,9 +60,9 @@ LOAD = """
 """
 
 
-def python(code: str, *arguments: str, environment: dict[str, str]) -> Any:
+def python(code: str, *arguments: str, environment: dict[str, str], under: tuple[str, ...] = ()) -> Any:
     done = subprocess.run(
-        [sys.executable, "-c", dedent(code), *arguments],
+        [*under, sys.executable, "-c", dedent(code), *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -84,5 +84,8 @@ def test_a_model_by_name_is_the_model_in_the_folder(tmp_path: Path) -> None:
         assert {each.status for each in hub.seen} <= {200, 404}
     assert by_name == python(LOAD, str(folder), environment=offline)
     assert by_name["type"] == "bert"
-    # And all of it is in the cache now: no mirror runs any more.
-    assert by_name == python(LOAD, "org/tiny", environment=environment | {"HF_HUB_OFFLINE": "1"})
+    # And all of it is in the cache now. No mirror runs any more, and the kernel counts who would have asked one.
+    report = tmp_path / "report.json"
+    guarded = (sys.executable, "-m", "hardtack", "run", "--json", str(report), "--")
+    assert by_name == python(LOAD, "org/tiny", environment=environment, under=guarded)
+    assert [each for each in json.loads(report.read_text())["attempts"] if each["leaves"]] == []

@@ -120,3 +120,12 @@ def test_interpreter_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch) -> None
 def test_warden_that_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     assert can_guard().why_not == "the guard's own process ended early, with status 1"
+
+
+def test_a_file_that_is_missing_is_named() -> None:
+    """Without /proc, say: which file it is tells what to mount."""
+    assert syscalls.reason(FileNotFoundError(errno.ENOENT, "No such file or directory", "/proc/self/fd")) == (
+        "/proc/self/fd: No such file or directory"
+    )
+    assert syscalls.reason(OSError(errno.EPERM, "seccomp: no")) == "seccomp: no"
+    assert syscalls.reason(OSError("odd")) == "odd"

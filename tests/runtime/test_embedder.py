@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hardtack.errors import Misused
+from hardtack.runtime.arguments import CONSTRUCTORS
 from hardtack.runtime.embedder import ARGUMENTS, Embedder
 from hardtack.runtime.layout import Dense
 from hardtack.runtime.space import space_of, space_text
@@ -204,3 +205,11 @@ def test_the_table_of_arguments_is_that_of_the_installed_library() -> None:
     assert {name for name, standing in ARGUMENTS.items() if standing == "supported"} == set(ours) - {
         "self", "progress", "others",
     }  # fmt: skip
+
+
+@pytest.mark.torch
+def test_the_table_of_constructors_is_that_of_the_installed_library() -> None:
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+
+    names = {name for each in (SentenceTransformer, CrossEncoder) for name in inspect.signature(each).parameters}
+    assert names == set(CONSTRUCTORS)

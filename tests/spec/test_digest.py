@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,7 @@ def test_all_ways_to_hash_agree(tmp_path: Path) -> None:
     for name, data in FILES.items():
         hashes = hash_file(tmp_path / name)
         assert hashes == hash_bytes(data)
+        assert hash_file(tmp_path / name, git=False) == replace(hashes, git="")
         assert hashes.sha256 == sha256_file(tmp_path / name) == hashlib.sha256(data).hexdigest()
         assert hashes.size == len(data)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,26 @@ def test_a_copied_cache_with_dangling_links(
     assert (adopted.count(State.ADOPTED), adopted.count(State.MISSING)) == (len(CHOSEN) - 1, 1)
     assert not (store.repo(REPO) / "refs").exists()  # it is not whole
     assert pull(lock, store, hub).transferred == len(WEIGHTS)
+
+
+# as transformers before 4.22 kept them, sentence-transformers before 2.3, huggingface_hub with --local-dir, a browser
+FORMER: dict[str, Callable[[int, str], str]] = {
+    "transformers": lambda n, path: f"{n:064x}.{n:040x}",
+    "sentence-transformers": lambda n, path: f"org_tiny/{path}",
+    "local-dir": lambda n, path: path,
+    "browser": lambda n, path: f"Downloads/{path.rsplit('/', 1)[-1]} ({n})",
+}
+
+
+@pytest.mark.parametrize("layout", FORMER)
+def test_caches_of_former_days_and_downloads_by_hand(
+    lock: Lock, store: Store, tmp_path: Path, fixture_hub: FixtureHub, layout: str
+) -> None:
+    files = {FORMER[layout](n, path): content for n, (path, content) in enumerate(FILES.items())}
+    notes = {f"{name}.json": '{"url": "https://cdn.example/x", "etag": null}' for name in files}
+    adopted = adopt(lock, store, lay_out(tmp_path / "old", files | notes))
+    assert (adopted.count(State.ADOPTED), fixture_hub.count()) == (len(CHOSEN), 0)
+    assert snapshot_download(REPO, cache_dir=store.hub, local_files_only=True)
 
 
 def test_right_size_wrong_bytes_are_not_taken(lock: Lock, store: Store, tmp_path: Path) -> None:

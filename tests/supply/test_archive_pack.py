@@ -16,8 +16,9 @@ from hardtack.spec.digest import hash_bytes, tree_digest
 from hardtack.spec.lock import Lock, LockedBuild, LockedFile, LockedModel
 from hardtack.spec.lock_text import render_lock
 from hardtack.spec.words import Precision, Task
-from hardtack.supply.archive import archive_lock, build_files, entries_of
+from hardtack.supply.archive import archive_lock, entries_of
 from hardtack.supply.archive_pack import pack, pack_file
+from hardtack.supply.archive_stage import hold
 from hardtack.supply.hub import Hub
 from hardtack.supply.pull import pull
 from tests.hub import lay_out
@@ -85,6 +86,17 @@ def test_what_is_not_as_locked_is_not_packed(lock: Lock, pulled: Store, tmp_path
     assert sorted(tmp_path.glob(".*")) + sorted(tmp_path.glob("a.tar")) == []
 
 
+def test_what_a_killed_one_left_is_removed(lock: Lock, pulled: Store, tmp_path: Path) -> None:
+    """A file that nobody holds; one that somebody packs still, and whatever else is there, stays."""
+    left, held, other = (tmp_path / f".{name}.packing" for name in ("a[1].tar.dead", "a[1].tar.alive", "b.tar.dead"))
+    for path in (left, held, other):
+        path.write_bytes(b"half")
+    with held.open("rb") as somebody:
+        assert hold(somebody.fileno())
+        pack_file(lock, pulled, tmp_path, tmp_path / "a[1].tar")
+    assert [path.exists() for path in (left, held, other)] == [False, True, True]
+
+
 def test_a_full_disk_is_said_before_the_first_byte(lock: Lock, pulled: Store, tmp_path: Path) -> None:
     with pytest.raises(DiskError):
         pack_file(lock, pulled, tmp_path, tmp_path / "a.tar", free=lambda _: 1000)
@@ -135,11 +147,11 @@ def test_local_models_that_would_lie_in_one_another(tmp_path: Path) -> None:
 
 def test_builds_are_carried(lock: Lock, pulled: Store, tmp_path: Path) -> None:
     hashes = hash_bytes(b"graph")
-    files = (LockedFile("hardtack/int8/model.xml", hashes.size, hashes.sha256),)
+    files = (LockedFile("hardtack/int8-1/model.xml", hashes.size, hashes.sha256),)
     build = LockedBuild("int8", Precision.INT8, "sha256:" + "0" * 64, files)
-    lay_out(build_files("emb", pulled), {"hardtack/int8/model.xml": b"graph"})
+    lay_out(pulled.builds, {"int8-1/model.xml": b"graph"})
     text = packed(Lock("", (replace(lock.models[0], builds=(build,)),)), pulled, tmp_path)
-    assert b"builds/emb/hardtack/int8/model.xml" in text
+    assert b"builds/int8-1/model.xml" in text
 
 
 def test_progress_adds_up(lock: Lock, pulled: Store, tmp_path: Path, heard: Heard) -> None:

@@ -20,7 +20,7 @@ from hardtack.spec.digest import hash_bytes, tree_digest
 from hardtack.spec.lock import Lock, LockedBuild, LockedFile
 from hardtack.spec.lock_text import read_lock, write_lock
 from hardtack.spec.words import Precision
-from hardtack.supply.archive import Trust, build_files
+from hardtack.supply.archive import Trust
 from hardtack.supply.archive_pack import pack
 from hardtack.supply.archive_unpack import Unpacked, unpack
 from hardtack.supply.hub import Hub
@@ -43,12 +43,12 @@ def made(lock: Lock, hub: Hub, tmp_path: Path) -> bytes:
     pull(lock, store, hub)
     lay_out(there / "mine", {"config.json": "{}"})
     hashes = hash_bytes(b"graph")
-    lay_out(build_files("emb", store), {"hardtack/int8/model.xml": b"graph"})
+    lay_out(store.builds, {"int8-1/model.xml": b"graph"})
     built = LockedBuild(
         "int8",
         Precision.INT8,
-        tree_digest([("hardtack/int8/model.xml", hashes.sha256)]),
-        (LockedFile("hardtack/int8/model.xml", hashes.size, hashes.sha256),),
+        tree_digest([("hardtack/int8-1/model.xml", hashes.sha256)]),
+        (LockedFile("hardtack/int8-1/model.xml", hashes.size, hashes.sha256),),
     )
     whole = Lock(lock.manifest, (replace(lock.models[0], builds=(built,)), local("./mine")))
     out = io.BytesIO()
@@ -77,7 +77,7 @@ def test_as_pull_leaves_it(made: bytes, store: Store, lock: Lock, hub: Hub, tmp_
     assert snapshot_download(REPO, cache_dir=store.hub, local_files_only=True)
     assert not scan_cache_dir(store.hub).warnings
     assert (here / "mine/config.json").read_bytes() == b"{}"
-    assert (build_files("emb", store) / "hardtack/int8/model.xml").read_bytes() == b"graph"
+    assert (store.builds / "int8-1/model.xml").read_bytes() == b"graph"
     assert read_lock(here / "hardtack.lock").models[0].key == "emb"
     assert done.lock_written == here / "hardtack.lock"
     assert not list(tmp_path.rglob(".hardtack-unpacking-*"))

@@ -13,10 +13,13 @@ from hardtack.errors import Refused
 from hardtack.mirror import Served
 from hardtack.mirror.messages import Request, Response
 from hardtack.places import Store
-from hardtack.spec.lock import Lock
+from hardtack.spec.lock import Lock, LockedCode
+from hardtack.spec.lock_render import render_lock
+from hardtack.spec.lock_text import parse_lock
 from hardtack.spec.manifest import Manifest, parse_manifest
 from hardtack.supply.hub import Hub
 from hardtack.supply.locking import Locker
+from hardtack.supply.pull import pull
 from tests.hub import FixtureHub, lay_out
 from tests.supply.conftest import FILES, REPO, Clock, Heard
 
@@ -105,6 +108,27 @@ def test_code_stays_at_its_commit_until_it_is_upgraded(tmp_path: Path) -> None:
         here = locker(hub, tmp_path)
         assert here.lock(changed, first).models[0].code == first.models[0].code
         assert here.lock(changed, first, ["emb"]).models[0].code[0].commit == NEW
+
+
+def test_code_that_a_directory_names_is_locked_and_pulled_too(tmp_path: Path) -> None:
+    lay_out(tmp_path / "model", {
+        "config.json": json.dumps({"auto_map": {"AutoModel": "org/code--module.Model"}}), "model.safetensors": b"x",
+    })  # fmt: skip
+    text = '[models.emb]\ntask = "embed"\nrepo = "./model"\ntrust-remote-code = true\n'
+    code, newer = lay_out(tmp_path / "c", {"module.py": "old"}), lay_out(tmp_path / "d", {"module.py": "new"})
+    with FixtureHub(Served("org/code", newer), Served("org/code", code, commit="a" * 40, refs=("v1",))) as fixture:
+        locker = Locker(Hub(fixture.url), Store(tmp_path / "hub", tmp_path / "own"), tmp_path)
+        locked = locker.lock(parse_manifest(text), Lock("", ()))
+        assert [(c.repo, c.commit) for c in locked.models[0].code] == [("org/code", fixture.commit("org/code"))]
+        assert parse_lock(render_lock(locked)).models == locked.models
+        pulled = pull(replace(locked, name=str(tmp_path / "hardtack.lock")), locker.store, locker.hub)
+        assert [snapshot.repo for snapshot in pulled.snapshots] == ["./model", "org/code"]
+        assert (pulled.snapshots[1].directory / "module.py").read_text() == "new"
+        # it stays where it is locked, whatever main says
+        old = replace(locked, models=(replace(locked.models[0], code=(LockedCode("org/code", "a" * 40, ()),)),))
+        again = locker.lock(parse_manifest(text + "max-length = 9\n"), old)
+        assert [c.commit for c in again.models[0].code] == ["a" * 40]
+        assert locker.lock(parse_manifest(text), old, None).models[0].code == locked.models[0].code
 
 
 def test_another_hub_is_said_and_a_fresh_lock_asks_nobody(moved: FixtureHub, tmp_path: Path) -> None:

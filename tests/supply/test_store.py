@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from hardtack.errors import Misused
 from hardtack.places import Store
+from hardtack.spec.hub_cache import PROBED
 from hardtack.spec.lock import Lock, LockedFile
 from hardtack.supply.hub import Hub
 from hardtack.supply.pull import pull
-from hardtack.supply.store import PROBED, Found, Shelf, project_id, requested_ref
+from hardtack.supply.store import Found, Shelf, project_id, requested_ref
 from tests.hub import FixtureHub, client_environment, lay_out
 from tests.supply.conftest import CHOSEN, FILES, REPO, WEIGHTS
 

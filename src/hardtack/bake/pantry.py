@@ -1,32 +1,27 @@
 """From the store to a pantry: a self-contained, read-only directory of models with its lock.
 
-Every file is hashed while it is copied, so what cannot be verified is never baked. The pantry appears whole or not at
-all. Nothing is fetched, and no precision is decided, here.
+Every file is hashed on its way, so what cannot be verified is never baked. The pantry appears whole or not at all.
+Nothing is fetched, and no precision is decided, here; what goes in is decided in :mod:`hardtack.bake.stock`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from hardtack.errors import DiskError, HardtackError, Mismatch, Misused
+from hardtack.bake.answers import Answers
+from hardtack.bake.berths import HOME
+from hardtack.bake.laying import free_bytes, lay, need_space, write
+from hardtack.bake.rooted import check_root, put_in_root
+from hardtack.bake.stock import Origins, Shape, Stock, take_stock
+from hardtack.errors import DiskError, Misused
 from hardtack.places import is_pantry
-from hardtack.runtime import golden
-from hardtack.runtime.load import Options, load_model
-from hardtack.spec.digest import hash_bytes
-from hardtack.spec.lock import LOCK_NAME, Lock, LockedFile, LockedModel
-from hardtack.spec.lock_text import render_lock
+from hardtack.spec.lock import LOCK_NAME, Lock
 from hardtack.spec.manifest import MANIFEST_NAME
-from hardtack.spec.pantry_digest import pantry_digest
-from hardtack.spec.verify import Finding, Kind, check_file
-from hardtack.spec.words import Precision
 
-_CHUNK = 1 << 20
 Progress = Callable[[str, int], None]
 """Called with a model's key and the bytes that were just laid down."""
 
@@ -49,65 +44,84 @@ class Baked:
     bytes: int
 
 
-def free_bytes(path: Path) -> int:
-    """Bytes that may still be written where a path is."""
-    return shutil.disk_usage(path).free
-
-
 def bake(
     lock: Lock,
-    sources: Mapping[str, Path],
+    origins: Origins,
     destination: Path,
     *,
+    shape: Shape | None = None,
+    link: bool = False,
+    answers: Answers | None = None,
     progress: Progress | None = None,
     free: Callable[[Path], int] = free_bytes,
-    code_sources: Mapping[str, Path] | None = None,
-    allow_code: Collection[str] = (),
 ) -> Baked:
     """Bake every model of a lock into a pantry.
 
     Args:
         lock: what to bake.
-        sources: key → the directory where the model's files lie.
-        destination: the pantry; an older pantry there is replaced, anything else is left alone.
+        origins: where the bytes lie now.
+        destination: the pantry; an older pantry there is replaced, anything else is left alone. With
+            ``shape.whole_image`` it is the root of an image instead, in which the pantry is laid beside whatever else
+            is there.
+        shape: how it is to be.
+        link: whether files may be hard links to the store's, which take no space.
+        answers: the project's golden answers.
         progress: see :data:`Progress`.
         free: bytes free where a path is.
-        code_sources: repository → the directory where code of other repositories lies.
-        allow_code: keys whose own code may run, for their golden answers.
 
     Raises:
         UnsupportedModel: a model needs code that may not run, or no engine here runs it.
         Misused: ``destination`` is something other than a pantry, or an empty or absent directory.
+        GateMissed: a model is to run in int8, and no build of it was accepted.
         Mismatch: a file is not what the lock says; nothing is left behind.
+        NotProven: a model answers otherwise than its kept golden answers say.
         DiskError: a file could not be read or written; nothing is left behind.
     """
-    destination = destination.absolute()
-    _check_destination(destination)
-    rising = destination.with_name(f".{destination.name}.baking-{os.getpid()}")
+    shape, destination = shape or Shape(), destination.absolute()
+    if not shape.whole_image:
+        _check_destination(destination)
     try:
-        _need_space(destination.parent, sum(model.size for model in lock.models), free)
-        rising.mkdir(parents=True)
-        models = tuple(
-            _bake_model(model, sources[model.key], rising, progress, code_sources or {}, model.key in allow_code)
-            if model.task.pulls
-            else model
-            for model in lock.models
-        )
-        baked = replace(lock, models=models)
-        text = render_lock(baked).encode()
-        _write(rising / LOCK_NAME, [text])
-        _settle(rising)
-        _put_in_place(rising, destination)
+        need_space(destination.parent, sum(file.size for model in lock.models for file in model.everything()), free)
+        stock = take_stock(lock, origins, shape, answers or Answers(None))
+        if not shape.whole_image:
+            pantry = destination
+        else:
+            pantry = destination / HOME.removeprefix("/") if stock.home == HOME else destination
+        rooted = pantry == destination and shape.whole_image
+        if rooted:
+            check_root(stock, pantry)
+        else:
+            _check_destination(pantry)
+        _lay_and_place(stock, pantry, rooted=rooted, link=link, progress=progress)
     except OSError as problem:
         raise DiskError(
             "the pantry could not be baked", where=str(problem.filename or destination),
             expected="a writable folder with free space", found=str(problem.strerror or problem),
             mend=f"df -h {destination.parent}",
         ) from problem  # fmt: skip
+    return Baked(pantry, stock.digest, stock.lock, stock.files, stock.bytes)
+
+
+def _lay_and_place(stock: Stock, pantry: Path, *, rooted: bool, link: bool, progress: Progress | None) -> None:
+    name = f"baking-{os.getpid()}"
+    rising = pantry / f".hardtack.{name}" if rooted else pantry.with_name(f".{pantry.name}.{name}")
+    try:
+        rising.mkdir(parents=True)
+        for each in stock.aboard:
+            for item in each.items:
+                lay(item, each.model, rising / each.model.folder, link=link)
+                if progress is not None:
+                    progress(each.model.key, item.file.size)
+        for path, data in stock.beside.items():
+            write(rising / path, [data])
+        write(rising / LOCK_NAME, [stock.text])
+        _settle(rising)
+        if rooted:
+            put_in_root(stock, rising, pantry)
+        else:
+            _put_in_place(rising, pantry)
     finally:
         shutil.rmtree(rising, ignore_errors=True)
-    files = [file for model in models for file in model.everything()]
-    return Baked(destination, pantry_digest(baked, text), baked, len(files) + 1, sum(f.size for f in files) + len(text))
 
 
 def _check_destination(destination: Path) -> None:
@@ -124,81 +138,10 @@ def _check_destination(destination: Path) -> None:
     )  # fmt: skip
 
 
-def _need_space(folder: Path, size: int, free: Callable[[Path], int]) -> None:
-    while not folder.exists():
-        folder = folder.parent
-    if (there := free(folder)) < size:
-        raise DiskError(
-            "there is not enough space for the pantry", where=str(folder), expected=f"{size} bytes free",
-            found=f"{there} bytes free", mend=f"df -h {folder}",
-        )  # fmt: skip
-
-
-def _bake_model(
-    model: LockedModel, source: Path, rising: Path, progress: Progress | None, code_sources: Mapping[str, Path],
-    allow_code: bool,
-) -> LockedModel:  # fmt: skip
-    folder = rising / model.folder
-    for file in model.files:
-        _copy(source, folder, file, model)
-        if progress is not None:
-            progress(model.key, file.size)
-    for code in model.code:
-        for file in code.files:
-            _copy(code_sources[code.repo], folder / code.folder, file, model)
-    if not model.task.loads:
-        return model
-    # in fp32 whatever the model will be executed in: the reference is what precision is held against
-    plain = Options(precision=Precision.FP32, allow_code=allow_code)
-    with closing(load_model(folder, model.task, locked=model, source="pantry", options=plain)) as loaded:
-        answers = golden.render(model.task, golden.ask(loaded))
-    _write(folder / golden.GOLDEN_NAME, [answers])
-    hashes = hash_bytes(answers)
-    return replace(model, added=(LockedFile(golden.GOLDEN_NAME, hashes.size, hashes.sha256),))
-
-
-def _copy(source: Path, folder: Path, file: LockedFile, model: LockedModel) -> None:
-    """Copy one file, hashing what is written: what lies in the pantry is what was checked."""
-    finding = check_file(source, file, hashes=False)
-    if finding is None:
-        seen = hashlib.sha256()
-
-        def chunks() -> Iterable[bytes]:
-            with (source / file.path).open("rb") as opened:
-                while data := opened.read(_CHUNK):
-                    seen.update(data)
-                    yield data
-
-        _write(folder / file.path, chunks())
-        if seen.hexdigest() == file.sha256:
-            return
-        finding = Finding(Kind.CHANGED, file.path, f"sha256 {file.sha256}", f"sha256 {seen.hexdigest()}")
-    raise _refused(finding, source, model)
-
-
-def _refused(finding: Finding, source: Path, model: LockedModel) -> HardtackError:
-    return Mismatch(
-        f"a file of {model.key!r} is not what the lock says: nothing was baked", where=str(source / finding.path),
-        expected=finding.expected, found=finding.found,
-        mend="hardtack lock" if model.source == "local" else "hardtack pull",
-    )  # fmt: skip
-
-
-def _write(path: Path, chunks: Iterable[bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _settle(rising: Path) -> None:
-    """Readable by any user, writable by none, whatever the umask was; only root's hand can change a folder."""
-    for folder, _, names in os.walk(rising):
+    """Folders that everybody may search, whatever the umask was; only root's hand can change them."""
+    for folder, _, _ in os.walk(rising):
         Path(folder).chmod(0o755)
-        for name in names:
-            (Path(folder) / name).chmod(0o444)
 
 
 def _put_in_place(rising: Path, destination: Path) -> None:

@@ -21,6 +21,7 @@ VERBS = {
     "remove": "take a model out of the manifest",
     "lock": "find out what the manifest is, to the byte",
     "pull": "fetch what the lock names, and verify it",
+    "build": "find out what each model runs in: int8 where it pays and keeps to its gate",
     "bake": "lay the locked models out as a pantry",
     "prove": "load and run a pantry where the kernel allows no network",
     "verify": "compare files with the lock, without a network",
@@ -35,6 +36,7 @@ VERBS = {
     "rerank": "documents by how well they answer a query",
     "classify": "labels of texts",
     "serve": "models over HTTP, in the dialects that clients speak",
+    "bench": "what the locked models cost and give on this machine",
     "mirror": "serve what is locked as a read-only Hub",
     "demo": "all of it, in a minute, with no network",
 }

@@ -27,7 +27,7 @@ hardtack pull</pre>
 <p>Or in Python, with nothing but that variable set: <code>from_pretrained("{example}")</code>. Pin the commit below to
 get these very bytes anywhere.</p>
 <table>
-<tr><th>Model</th><th>Revision</th><th>Commit</th><th>Files</th><th>Size</th></tr>
+<tr><th>Model</th><th>Revision</th><th>Commit</th><th>Files</th><th>Size</th><th></th></tr>
 {rows}
 </table>
 </html>
@@ -54,6 +54,7 @@ def render(repos: Iterable[Repo], base: str, *, wants_token: bool) -> str:
 def _rows(repo: Repo) -> Iterable[str]:
     for commit, revision in repo.revisions.items():
         names = ", ".join(ref.removeprefix("refs/heads/") for ref, target in repo.refs.items() if target == commit)
+        kind = "gated: with a token" if repo.gated else "private" if repo.private else ""
         size = sum(file.size for file in revision.files.values())
-        cells = (repo.id, names, commit, str(len(revision.files)), f"{size / 1e6:.1f} MB")
+        cells = (repo.id, names, commit, str(len(revision.files)), f"{size / 1e6:.1f} MB", kind)
         yield "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"

@@ -16,6 +16,7 @@ from hardtack.mirror import git
 from hardtack.spec.digest import hash_file
 from hardtack.spec.lock import LockedFile
 from hardtack.spec.names import UnsafeName, safe_path
+from hardtack.supply.crew import work
 
 # What the Hub's own .gitattributes gives to LFS in a new repository, and .gguf, which its clients add.
 LFS_SUFFIXES = frozenset(
@@ -84,9 +85,10 @@ def scan(directory: Path, within: Path | None = None, only: tuple[LockedFile, ..
             mend=f"ls -d {directory}",
         )
     bounds = (within or directory).resolve()
+    threads = os.cpu_count() or 1
     if only is not None:
-        return tuple(_locked_file(directory, locked, bounds) for locked in sorted(only))
-    files = [_file(directory, path, bounds) for path in _walk(directory)]
+        return tuple(work(lambda locked, _: _locked_file(directory, locked, bounds), sorted(only), threads))
+    files = work(lambda path, _: _file(directory, path, bounds), [*_walk(directory)], threads)
     return tuple(sorted(files, key=lambda file: file.path))
 
 
@@ -130,14 +132,14 @@ def _file(directory: Path, path: Path, bounds: Path, lfs: bool | None = None) ->
     source = path.resolve()
     try:
         before = source.stat()
-        hashes = hash_file(source)
+        if lfs is None:
+            lfs = path.suffix in LFS_SUFFIXES or before.st_size > LFS_SIZE
+        hashes = hash_file(source, git=not lfs)
         after = source.stat()
     except OSError as error:
         raise _disk_error(path, error) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or hashes.size != after.st_size:
         raise DiskError("This file changed while it was read.", where=ascii(str(path)), mend="hardtack mirror")
-    if lfs is None:
-        lfs = path.suffix in LFS_SUFFIXES or hashes.size > LFS_SIZE
     oid = git.blob_id(git.lfs_pointer(hashes.sha256, hashes.size)) if lfs else hashes.git
     return File(name, hashes.size, hashes.sha256, oid, lfs, source, after.st_mtime_ns)
 

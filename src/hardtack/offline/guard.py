@@ -201,7 +201,7 @@ def seal() -> None:
         syscalls.install_everywhere(bpf.network_filter(syscalls.abi(), bpf.refuse_with(bpf.REFUSAL)))
         syscalls.check_that_it_refuses()
     except OSError as error:
-        raise not_proven(error.strerror or str(error)) from error
+        raise not_proven(syscalls.reason(error)) from error
 
 
 def _supervise(

@@ -18,10 +18,12 @@ from typing import IO, Any
 
 from hardtack.errors import LockError
 from hardtack.offline.guard import Attempt, can_guard, run_guarded
+from hardtack.spec.digest import hash_bytes
+from hardtack.spec.hub_cache import cache_files
 from hardtack.spec.lock import LOCK_NAME, Lock, LockedFile, LockedModel
 from hardtack.spec.lock_text import read_lock
 from hardtack.spec.pantry_digest import pantry_digest
-from hardtack.spec.verify import Checked, check_files
+from hardtack.spec.verify import Checked, Finding, Kind, check_files, walk
 
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONWARNINGS")
 _OURS = ("HARDTACK_ENGINE", "HARDTACK_DEVICE", "HARDTACK_THREADS", "HARDTACK_ALLOW_CODE")
@@ -110,23 +112,38 @@ def read_pantry(directory: Path) -> tuple[Lock, str]:
 
 def pantry_files(lock: Lock) -> tuple[LockedFile, ...]:
     """Every file of a pantry but the lock itself, with paths relative to the pantry."""
-    return tuple(
+    models = tuple(
         LockedFile(f"{model.folder}/{file.path}", file.size, file.sha256, file.git)
         for model in lock.models
         for file in model.everything()
     )
+    beside = ((path, hash_bytes(data)) for path, data in cache_files(lock).items())
+    return (*models, *(LockedFile(path, hashes.size, hashes.sha256) for path, hashes in beside))
 
 
 def check_pantry(directory: Path) -> Checked:
     """Compare every file of a pantry with its lock; what the lock does not name is a finding, too.
 
+    A pantry whose models lie at absolute paths stands for the root of an image, where programs lie as well: then only
+    what lies in the models' own folders must be in the lock.
+
     Raises:
         LockError: the directory is no pantry.
     """
     lock, _ = read_pantry(directory)
-    checked = check_files(directory, pantry_files(lock), extra=True)
-    findings = tuple(finding for finding in checked.findings if finding.path != LOCK_NAME)
-    return Checked(findings, checked.files, checked.bytes)
+    files = pantry_files(lock)
+    shared = any(model.path.startswith("/") for model in lock.models)
+    checked = check_files(directory, files, extra=not shared)
+    findings = [finding for finding in checked.findings if finding.path != LOCK_NAME]
+    if shared:
+        known = {file.path for file in files}
+        for folder in sorted({model.folder for model in lock.models if model.task.pulls}):
+            findings += [
+                Finding(Kind.EXTRA, f"{folder}/{path}", "no such file", "a file that the lock does not name")
+                for path in walk(directory / folder)
+                if f"{folder}/{path}" not in known
+            ]
+    return Checked(tuple(findings), checked.files, checked.bytes)
 
 
 def prove(directory: Path, *, tell: Callable[[str], None] = lambda _: None) -> Proof:

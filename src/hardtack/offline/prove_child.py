@@ -46,7 +46,9 @@ def main(directory: Path, key: str) -> dict[str, object]:
         if any(file.path == golden.GOLDEN_NAME for file in model.added):
             data = (folder / golden.GOLDEN_NAME).read_bytes()
             recorded = golden.parse(data, str(folder / golden.GOLDEN_NAME))
-            drift = asdict(golden.compare(model.task, golden.ask(loaded), recorded, loaded.engine.precision))
+            drift = asdict(
+                golden.compare(model.task, golden.ask(loaded), recorded, loaded.engine.precision, model.gate)
+            )
         return {
             "seconds": round(time.perf_counter() - _STARTED, 3),
             "load_seconds": round(loaded_at - began, 3),

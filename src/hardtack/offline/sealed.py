@@ -86,7 +86,7 @@ def refuse_rings() -> None:
     try:
         syscalls.install_everywhere(bpf.ring_filter(syscalls.abi(), bpf.refuse_with(errno.ENOSYS)))
     except OSError as error:
-        raise not_proven(error.strerror or str(error)) from error
+        raise not_proven(syscalls.reason(error)) from error
 
 
 def seal_and_count() -> Sealed:
@@ -112,12 +112,12 @@ def seal_and_count() -> Sealed:
     except OSError as error:
         ours.close()
         seal()
-        return Sealed(None, error.strerror or str(error))
+        return Sealed(None, syscalls.reason(error))
     try:
         socket.send_fds(ours, [b"listener"], [listener])
         syscalls.check_that_it_refuses()
     except OSError as error:
-        raise not_proven(error.strerror or str(error)) from error
+        raise not_proven(syscalls.reason(error)) from error
     finally:
         os.close(listener)
     sealed = Sealed(ours.detach())

@@ -143,6 +143,12 @@ def check_that_it_refuses() -> None:
     raise OSError(errno.EPROTO, "it took the filter, and gave a socket nevertheless")
 
 
+def reason(error: OSError) -> str:
+    """Why something could not be done, in words; with the file, where it was one: ``/proc/self/fd: …``."""
+    words = error.strerror or str(error)
+    return f"{error.filename}: {words}" if error.filename else words
+
+
 def _install(program: bytes, flags: int) -> int:
     # Without this only root may filter, and a set-uid program could be run with a filter it does not expect.
     _prctl(_PR_SET_NO_NEW_PRIVS, "PR_SET_NO_NEW_PRIVS")

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         report = _watch(arguments[3:], channel, limit, waiting)
     except OSError as error:
-        report = {"cannot": error.strerror or str(error)}
+        report = {"cannot": syscalls.reason(error)}
     with contextlib.suppress(BrokenPipeError):  # the caller was killed: the command has been, too, and nobody asks
         channel.sendall(json.dumps(report).encode())
 
@@ -138,7 +138,7 @@ def _become(
         if warden.recv(_MESSAGE) == _GO and command:
             _execute(command, warden, handlers, waiting)
     except OSError as error:
-        warden.send(json.dumps({"cannot": error.strerror or str(error)}).encode())
+        warden.send(json.dumps({"cannot": syscalls.reason(error)}).encode())
     finally:
         os._exit(0)  # whatever happened: the warden's own code must not go on in here
 

@@ -63,12 +63,40 @@ RANK: Mapping[str, Standing] = {
 }
 """``CrossEncoder.rank``."""
 
-_DEFAULTS: Mapping[str, Any] = {
+CONSTRUCTORS: Mapping[str, str] = {
+    "model_name_or_path": "`load_embedder(which)`: a key, a repository of the lock, or a path",
+    "activation_fn": "`predict(…, activation_fn=…)`; else what the model's own files say",
+    "backend": "`engine` in hardtack.toml, `HARDTACK_ENGINE`",
+    "cache_folder": "`HARDTACK_PANTRY`, `HF_HUB_CACHE`, `HF_HOME`",
+    "config_kwargs": "nothing: the config is locked",
+    "default_prompt_name": "the model's own files; `prompts` in hardtack.toml",
+    "device": "`HARDTACK_DEVICE`",
+    "keep_in_fp32_modules": "nothing: poolings and heads are always in float32",
+    "local_files_only": "always so under the policy strict; `HARDTACK_POLICY=online` allows the Hub",
+    "max_length": "`max-length` in hardtack.toml",
+    "model_card_data": "nothing: models are run here, not trained",
+    "model_kwargs": "`precision` in hardtack.toml, for a dtype; nothing for the rest",
+    "modules": "nothing: a model is what its directory says",
+    "num_labels": "nothing: the config is locked",
+    "processor_kwargs": "`max-length` in hardtack.toml; nothing for the rest",
+    "prompts": "`prompts` in hardtack.toml",
+    "revision": "`revision` in hardtack.toml; the lock holds the commit",
+    "similarity_fn_name": "`similarity` in hardtack.toml",
+    "token": "`HF_TOKEN`, to lock and to pull",
+    "truncate_dim": "`encode(…, truncate_dim=…)`",
+    "trust_remote_code": "`trust_remote_code=True` or `HARDTACK_ALLOW_CODE`, and `trust-remote-code` in hardtack.toml",
+    "use_auth_token": "`HF_TOKEN`, to lock and to pull",
+}
+"""What ``SentenceTransformer(…)`` and ``CrossEncoder(…)`` take, and where hardtack is told the same."""
+
+DEFAULTS: Mapping[str, Any] = {
     "output_value": "sentence_embedding",
     "convert_to_numpy": True,
     "convert_to_tensor": False,
 }
-_INSTEAD: Mapping[str, str] = {
+"""Values of refused arguments that say what is so anyhow; None for the others."""
+
+INSTEAD: Mapping[str, str] = {
     "output_value": "hardtack gives one vector a text; SentenceTransformer(directory) gives those of the tokens",
     "convert_to_numpy": "torch.from_numpy(rows)  # hardtack answers in numpy",
     "convert_to_tensor": "torch.from_numpy(rows)  # hardtack answers in numpy",
@@ -78,6 +106,7 @@ _INSTEAD: Mapping[str, str] = {
     "prompt": "put the prompt before the query yourself",
     "prompt_name": "put the prompt before the query yourself",
 }
+"""What to write in the place of a refused argument."""
 
 
 def settle(function: str, table: Mapping[str, Standing], others: Mapping[str, Any], device: str) -> None:
@@ -100,11 +129,11 @@ def settle(function: str, table: Mapping[str, Standing], others: Mapping[str, An
                 expected=f"perhaps `{near[0]}`" if near else ", ".join(sorted(table)), found=name,
                 mend=f"help(…{function})",
             )  # fmt: skip
-        if table[name] == "ignored" or value == _DEFAULTS.get(name) or (name == "device" and str(value) == device):
+        if table[name] == "ignored" or value == DEFAULTS.get(name) or (name == "device" and str(value) == device):
             continue
         raise Misused(
             f"{function} does not take `{name}`", where=f"{function}({name}=…)",
-            expected=repr(_DEFAULTS.get(name)), found=repr(value), mend=_INSTEAD[name],
+            expected=repr(DEFAULTS.get(name)), found=repr(value), mend=INSTEAD[name],
         )  # fmt: skip
 
 

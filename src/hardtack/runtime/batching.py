@@ -17,7 +17,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from hardtack.errors import UnsupportedModel
+from hardtack.errors import Misused, UnsupportedModel
 from hardtack.runtime.engines.interface import Engine, Feed
 from hardtack.runtime.layout import Tokenizing
 from hardtack.runtime.tokens import Ids, Tokenized
@@ -35,13 +35,16 @@ class Budget:
 
     Attributes:
         rows: texts in a batch at most.
-        tokens: tokens in a batch at most, padding counted; a single text may be longer.
+        tokens: tokens in a batch at most, padding counted.
+        alone: tokens of one text at most, None: any; attention takes memory by their square, and what does not fit
+            ends the process.
         multiple: lengths are rounded up to a multiple of it.
         window: texts that are tokenized together.
     """
 
     rows: int = 32
     tokens: int = 8192
+    alone: int | None = 8192
     multiple: int = 8
     window: int = 1024
 
@@ -136,6 +139,7 @@ def run_sorted(
         progress: told of rows that are done, from whichever thread they come in on, one call at a time.
 
     Raises:
+        Misused: a text is longer than the budget allows.
         UnsupportedModel: the answer is not finite: such vectors would poison an index without a word.
     """
     answer = np.empty((len(sizes), width), dtype=np.float32)
@@ -149,6 +153,7 @@ def run_sorted(
         for start in range(0, len(order), budget.window):
             numbers = order[start : start + budget.window]
             tokenized = tokenize(numbers)
+            _check_lengths(numbers, tokenized, budget.alone)
             for batch in plan([len(text) for text in tokenized], budget, longest):
                 under_way[next(number)] = [numbers[row] for row in batch.rows]
                 yield feed_of([tokenized[row] for row in batch.rows], batch.width)
@@ -175,3 +180,13 @@ def run_sorted(
     if done != len(sizes):
         raise ValueError(f"the engine answered {done} of {len(sizes)} rows")
     return answer
+
+
+def _check_lengths(numbers: Sequence[int], tokenized: Sequence[Tokenized], most: int | None) -> None:
+    for number, text in zip(numbers, tokenized, strict=True):
+        if most is not None and len(text) > most:
+            raise Misused(
+                "a text is longer than what fits in memory, and the model has no length to cut it to",
+                where=f"input {number}", expected=f"{most} tokens at most", found=f"{len(text)} tokens",
+                mend=f"hardtack lock  # after setting max-length = {most} in hardtack.toml",
+            )  # fmt: skip

@@ -13,7 +13,7 @@ may write to the directory can still change a mapped file *after* the check: a p
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -104,12 +104,13 @@ class Files:
             self._compare(path, hashlib.sha256(data).hexdigest())
         return data
 
-    def start(self, mapped: Mapping[str, memoryview], others: Iterable[str] = ()) -> None:
+    def start(self, mapped: Mapping[str, memoryview], others: Iterable[str] = (), idle: Collection[str] = ()) -> None:
         """Begin to hash, in threads, what is not hashed yet.
 
         Args:
             mapped: files that are in use as mappings: the mapping is hashed, not the file by its name.
             others: files that no lock names but that are to count for :meth:`digest`.
+            idle: files that nobody reads, such as the weights beside a build: their size is enough.
         """
         for path, data in mapped.items():
             self._note(path)
@@ -117,7 +118,7 @@ class Files:
                 self._waiting[path] = self._pool.submit(_sha256, data)
         for path in (*(self._locked or ()), *others):
             self._note(path)
-            if self._hashing and path not in self._known and path not in self._waiting:
+            if path not in idle and self._hashing and path not in self._known and path not in self._waiting:
                 self._waiting[path] = self._pool.submit(self._hash, path)
 
     def finish(self) -> None:

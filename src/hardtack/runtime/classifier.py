@@ -19,7 +19,7 @@ from hardtack.errors import Misused, UnsupportedModel
 from hardtack.runtime.arguments import rows_of
 from hardtack.runtime.batching import Budget, Progress, encoder_feed, pad, run_sorted
 from hardtack.runtime.engines.interface import Feed
-from hardtack.runtime.loaded import Loaded
+from hardtack.runtime.loaded import Loaded, in_thread
 from hardtack.runtime.prompting import check_prompt, fill, fit
 from hardtack.runtime.reranker import sigmoid, softmax
 from hardtack.runtime.tokens import Ids, Tokenized, as_texts
@@ -88,6 +88,16 @@ class Classifier(Loaded):
         """
         answers = self._classify(as_texts(inputs), labels, prompt, batch_size, progress)
         return answers[0] if isinstance(inputs, str) else answers
+
+    @overload
+    async def aclassify(self, inputs: str, **arguments: Any) -> Classified: ...
+
+    @overload
+    async def aclassify(self, inputs: Sequence[str], **arguments: Any) -> list[Classified]: ...
+
+    async def aclassify(self, inputs: str | Sequence[str], **arguments: Any) -> Classified | list[Classified]:
+        """As :meth:`classify`, in a thread; cancelling stops the waiting, not the work."""
+        return await in_thread(self.classify, inputs, **arguments)
 
     def _classify(
         self,

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from hardtack.errors import Misused
 from hardtack.runtime import arguments
 from hardtack.runtime.batching import Budget, Progress, encoder_feed, run_sorted
-from hardtack.runtime.loaded import Loaded
+from hardtack.runtime.loaded import Loaded, in_thread
 from hardtack.runtime.space import space_of
 from hardtack.runtime.tokens import Tokenized, as_texts, check_texts
 from hardtack.runtime.vectors import Floats, compare, normalize, quantize
@@ -127,6 +127,18 @@ class Embedder(Loaded):
         if arguments.get("prompt") is None and arguments.get("prompt_name") is None:
             arguments["prompt_name"] = next((name for name in _DOCUMENT_PROMPTS if name in self.prompts), None)
         return self.encode(inputs, **arguments)
+
+    async def aencode(self, inputs: str | Sequence[str], **arguments: Any) -> NDArray[Any]:
+        """As :meth:`encode`, in a thread, so that an event loop goes on; cancelling stops the waiting, not the work."""
+        return await in_thread(self.encode, inputs, **arguments)
+
+    async def aencode_query(self, inputs: str | Sequence[str], **arguments: Any) -> NDArray[Any]:
+        """As :meth:`encode_query`, in a thread."""
+        return await in_thread(self.encode_query, inputs, **arguments)
+
+    async def aencode_document(self, inputs: str | Sequence[str], **arguments: Any) -> NDArray[Any]:
+        """As :meth:`encode_document`, in a thread."""
+        return await in_thread(self.encode_document, inputs, **arguments)
 
     def similarity(self, first: ArrayLike, second: ArrayLike) -> Floats:
         """Compare vectors the way this model's are meant to be: ``(n, dim)``, ``(m, dim)`` → ``(n, m)`` float32.

@@ -1,14 +1,15 @@
 """Golden answers: sixteen fixed texts and what a model said of them in fp32, to be asked again on another machine.
 
-``bake`` records them, ``prove`` and a full verification compare. They tell that a model is still itself on this CPU, in
-this precision; how good the model is they do not tell.
+``bake`` records them; ``prove`` compares, and so does every load where ``HARDTACK_VERIFY=full`` is set. They tell
+that a model is still itself on this CPU, in this precision; how good the model is they do not tell.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from hardtack.errors import Mismatch
 from hardtack.runtime.classifier import Classifier, LikelihoodClassifier
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.reranker import Reranker
+from hardtack.spec.gates import limits_of
+from hardtack.spec.lock import LockedModel
 from hardtack.spec.words import Task
 
 GOLDEN_NAME = "hardtack/golden.json"
@@ -125,7 +128,13 @@ def parse(data: bytes, where: str) -> NDArray[np.float32]:
         ) from None  # fmt: skip
 
 
-def compare(task: Task, answers: NDArray[np.float32], golden: NDArray[np.float32], precision: str) -> Drift:
+def compare(
+    task: Task,
+    answers: NDArray[np.float32],
+    golden: NDArray[np.float32],
+    precision: str,
+    gate: Mapping[str, float] | None = None,
+) -> Drift:
     """How far answers lie from the golden ones, held against what the executed precision allows.
 
     Args:
@@ -133,6 +142,7 @@ def compare(task: Task, answers: NDArray[np.float32], golden: NDArray[np.float32
         answers: as :func:`ask` returns them.
         golden: of the same shape.
         precision: what the model is executed in.
+        gate: the lock's gate for this model; it decides what a build (int8) may lose.
 
     Raises:
         Mismatch: their shapes differ, so they are not of the same model.
@@ -142,8 +152,7 @@ def compare(task: Task, answers: NDArray[np.float32], golden: NDArray[np.float32
             "the golden answers are of another model", where=GOLDEN_NAME, expected=f"shape {golden.shape}",
             found=f"shape {answers.shape}", mend="hardtack bake",
         )  # fmt: skip
-    # fp32 differs by the order of additions only; bf16 has 8 bits of mantissa; int8 has passed a gate of 0.99
-    cosine, difference = {"fp32": (0.9999, 1e-3), "int8": (0.98, 0.1)}.get(precision, (0.999, 3e-2))
+    cosine, difference = _limits(task, precision, gate or {})
     if task is Task.EMBED:
         norms = np.linalg.norm(answers, axis=1) * np.linalg.norm(golden, axis=1)
         cosines = np.sum(answers * golden, axis=1) / np.maximum(norms, 1e-12)
@@ -155,3 +164,38 @@ def compare(task: Task, answers: NDArray[np.float32], golden: NDArray[np.float32
     spread = max(1.0, float(golden.max() - golden.min()))
     largest = float(np.abs(answers - golden).max()) / spread
     return Drift("difference", largest, difference, largest <= difference)
+
+
+def _limits(task: Task, precision: str, gate: Mapping[str, float]) -> tuple[float, float]:
+    """The lowest cosine and the largest difference that are allowed."""
+    if precision != "int8":
+        # fp32 differs by the order of additions only; bf16 has 8 bits of mantissa
+        return (0.9999, 1e-3) if precision == "fp32" else (0.999, 3e-2)
+    limits = limits_of(task, gate)
+    # the gate is of the first percentile: the worst of sixteen texts, some of them odd, may lie twice as far away
+    cosine = limits.get("cosine-min", 1 - 2 * (1 - limits.get("cosine-p1", 0.99)))
+    return cosine, limits.get("drift", 0.1)
+
+
+def check(model: Loaded, directory: Path, locked: LockedModel) -> None:
+    """Ask a model that was just loaded, and hold it to the golden answers in its folder; nothing where there are none.
+
+    Args:
+        model: the model.
+        directory: its folder, whose files were checked.
+        locked: what the lock says of it.
+
+    Raises:
+        Mismatch: it drifted past what its precision, or its gate, allows.
+    """
+    if not any(file.path == GOLDEN_NAME for file in locked.added):
+        return
+    path = directory / GOLDEN_NAME
+    drift = compare(locked.task, ask(model), parse(path.read_bytes(), str(path)), model.engine.precision, locked.gate)
+    if not drift.good:
+        raise Mismatch(
+            f"{locked.key!r} does not answer on this CPU as it did where it was baked", where=str(path),
+            expected=f"{drift.measure} {'at least' if drift.measure == 'cosine' else 'at most'} {drift.limit:g}",
+            found=f"{drift.measure} {drift.value:.6f}, in {model.engine.precision} on {model.engine.name}",
+            mend=f"hardtack build {locked.key}" if model.engine.precision == "int8" else "hardtack bake",
+        )  # fmt: skip

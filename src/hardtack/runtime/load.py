@@ -13,12 +13,15 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from hardtack.errors import Misused, ModelNotFound, UnsupportedModel, Unverified
+from hardtack.runtime import golden
+from hardtack.runtime.builds import wanted_build
 from hardtack.runtime.checking import Files
 from hardtack.runtime.choosing import Chosen, Wish, choose
 from hardtack.runtime.classifier import Classifier, make_classifier
@@ -28,7 +31,7 @@ from hardtack.runtime.layout import Layout
 from hardtack.runtime.loaded import Identity
 from hardtack.runtime.reranker import Reranker
 from hardtack.runtime.tokens import Tokens
-from hardtack.runtime.weights import Weights, open_weights
+from hardtack.runtime.weights import Weights, open_weights, vocabulary
 from hardtack.settings import Verify
 from hardtack.spec.lock import LockedFile, LockedModel
 from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
@@ -49,6 +52,7 @@ class Options:
     Attributes:
         engine, precision: as asked for by whoever runs this; ``auto`` leaves it to the lock, then to the engine.
         verify: ``full`` hashes everything, ``stat`` looks at sizes only.
+        golden: ask the golden answers, where the model's folder has them, and refuse a model that drifted past them.
         strict: refuse what no lock names.
         threads: CPUs to use; None: those this process may use.
         device: ``cpu``, or what another engine knows.
@@ -59,6 +63,7 @@ class Options:
     engine: EngineName = EngineName.AUTO
     precision: Precision = Precision.AUTO
     verify: Verify = Verify.FULL
+    golden: bool = False
     strict: bool = False
     threads: int | None = None
     device: str = "cpu"
@@ -76,6 +81,7 @@ def load_model(
     locked: LockedModel | None,
     source: str,
     options: Options | None = None,
+    builds: Path | None = None,
     open_engine: OpenEngine | None = None,
 ) -> Embedder | Reranker | Classifier:
     """Load a model from the directory it lies in.
@@ -86,14 +92,16 @@ def load_model(
         locked: what the lock says of it; None where no lock names it.
         source: ``path``, ``pantry``, ``store``, ``legacy``, ``local`` or ``hub``; decides the mend of a mismatch too.
         options: how to load.
+        builds: the store's folder of builds; a pantry carries its own.
         open_engine: instead of the engines there are.
 
     Returns:
         An Embedder, Reranker or Classifier, as the task says.
 
     Raises:
-        ModelNotFound: the directory is not there.
-        Mismatch: a file is missing, or is not what the lock says.
+        ModelNotFound: the directory is not there, or the build that the lock wants run.
+        GateMissed: a precision is asked for that takes a build, and none was accepted.
+        Mismatch: a file is missing, or is not what the lock says; or the golden answers are others on this CPU.
         Unverified: no lock names the model, and that is refused.
         UnsupportedModel: its files ask for what no engine here does.
         Misused: the lock has it for another task.
@@ -112,20 +120,30 @@ def load_model(
         )
     expected = None if locked is None else _files_of(locked, source)
     mend = _MENDS.get(source, "hardtack verify")
-    with Files(directory, expected, options.verify, mend) as files, ThreadPoolExecutor(1) as beside:
-        files.look()
+    build = None
+    if options.engine is not EngineName.TORCH and options.device == "cpu":  # builds are the openvino engine's
+        build = wanted_build(locked, options.precision, directory, source, builds)
+    with ExitStack() as stack:
+        stack.enter_context(_mended(locked))
+        files = stack.enter_context(Files(directory, expected, options.verify, mend))
+        shelf = stack.enter_context(build.files(options.verify)) if build else None
+        beside = stack.enter_context(ThreadPoolExecutor(1))
+        for each in filter(None, (files, shelf)):
+            each.look()
         _refuse_pickles(directory, locked)
         chosen = _choose(directory, task, locked, options, open_engine)
         layout = chosen.layout
         if layout.stored is WeightsKind.PICKLE:
             files.insist(path for path in files.paths if path.endswith(_PICKLES))
-        weights = open_weights(layout)
-        files.start(_mappings(weights, directory), () if locked else _files_read(layout))
-        tokenizer = beside.submit(_tokens, layout, files)
+        weights = build.open(shelf) if build and shelf else open_weights(layout)
+        idle = (*layout.weights, *(dense.weights for dense in layout.dense)) if build else ()
+        files.start(_mappings(weights, directory), () if locked else _files_read(layout), idle)
+        tokenizer = beside.submit(_tokens, layout, vocabulary(layout, weights), files)
         engine = chosen.open(weights)
         try:
             tokens = tokenizer.result()
-            files.finish()
+            for each in filter(None, (files, shelf)):
+                each.finish()
             identity = Identity(
                 key=locked.key if locked else directory.name,
                 repo=locked.repo if locked else "",
@@ -136,8 +154,11 @@ def load_model(
                 verified=options.verify.value if locked else "no",
                 seconds=time.perf_counter() - began,
                 megabytes=max(0.0, (_resident() - before) / 2**20),
+                loss=weights.graph.loss if weights.graph else {},
             )
             model = _model(identity, layout, engine, tokens, locked)
+            if options.golden and locked is not None:
+                golden.check(model, directory, locked)
         except BaseException:
             engine.close()
             raise
@@ -172,8 +193,8 @@ _LOADERS = {
 
 
 def _files_of(locked: LockedModel, source: str) -> tuple[LockedFile, ...]:
-    # only a pantry holds builds and golden answers in the model's own folder
-    return locked.everything() if source == "pantry" else locked.files
+    # only a pantry holds golden answers in the model's own folder; a build's files are held to the lock beside these
+    return (*locked.files, *locked.added) if source == "pantry" else locked.files
 
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
@@ -221,16 +242,25 @@ def _mapped(weights: Weights) -> Iterator[tuple[Path, memoryview]]:
                 yield tensor.file, memoryview(base)
 
 
-def _tokens(layout: Layout, files: Files) -> Tokens:
-    rows = layout.config.get("vocab_size")
+def _tokens(layout: Layout, rows: int | None, files: Files) -> Tokens:
     return Tokens(
         files.read(layout.tokenizing.file),
         layout.tokenizing,
-        vocabulary=rows if isinstance(rows, int) else None,
+        vocabulary=rows,
         where=str(layout.directory / layout.tokenizing.file),
         # a prompt is cut in its middle, by whoever knows where that is
         cut=not (layout.task is Task.CLASSIFY and layout.config.get("is_encoder_decoder")),
     )
+
+
+@contextmanager
+def _mended(locked: LockedModel | None) -> Iterator[None]:
+    """Give a refusal that names no command one: another revision may have right what a model's own files say wrong."""
+    try:
+        yield
+    except UnsupportedModel as problem:
+        problem.mend = problem.mend or (f"hardtack lock --upgrade {locked.key}" if locked else "hardtack add REPO")
+        raise
 
 
 def _choose(

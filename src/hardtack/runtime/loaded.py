@@ -5,15 +5,17 @@ The three kinds are :mod:`.embedder`, :mod:`.reranker` and :mod:`.classifier`; t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hardtack.runtime.batching import Budget
 from hardtack.runtime.engines.interface import Engine, EngineInfo
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.tokens import Tokens
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Identity:
         verified: ``full`` (every hash), ``stat`` (sizes only) or ``no`` (no lock names it).
         seconds: that loading took.
         megabytes: that the process grew by, in MiB resident.
+        loss: of a build, how far its answers lie from fp32, by figure; empty where nobody measured that.
     """
 
     key: str
@@ -41,6 +44,14 @@ class Identity:
     verified: str
     seconds: float = 0.0
     megabytes: float = 0.0
+    loss: Mapping[str, float] = field(default_factory=dict)
+
+
+async def in_thread(function: Callable[..., Answer], *given: Any, **named: Any) -> Answer:
+    """Call a function in a thread of the event loop's own pool and wait for its answer."""
+    import asyncio  # costs a cold start 20 ms, and only those who already have it come here
+
+    return await asyncio.to_thread(function, *given, **named)
 
 
 class Loaded:
@@ -61,7 +72,8 @@ class Loaded:
         self.layout = layout
         self._engine = engine
         self._tokens = tokens
-        self._budget = budget or Budget()
+        # a static embedding has no attention: any length will do
+        self._budget = budget or (Budget(alone=None) if layout.family == "static" else Budget())
 
     @property
     def key(self) -> str:
@@ -120,6 +132,7 @@ class Loaded:
             "precision": self.engine.precision,
             "device": self.engine.device,
             "why": self.engine.why,
+            "loss": dict(self.identity.loss) or ("not measured" if self.engine.precision == "int8" else None),
             "max_length": self.max_seq_length,
             "seconds": round(self.identity.seconds, 3),
             "megabytes": round(self.identity.megabytes, 1),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hardtack.errors import Misused, UnsupportedModel
 from hardtack.runtime import arguments
 from hardtack.runtime.batching import Budget, Progress, encoder_feed, run_sorted
-from hardtack.runtime.loaded import Loaded
+from hardtack.runtime.loaded import Loaded, in_thread
 from hardtack.runtime.prompting import fill_pair
 from hardtack.runtime.tokens import Pair, Tokenized, check_texts
 
@@ -159,6 +159,14 @@ class Reranker(Loaded):
         elif apply_softmax:
             scores = softmax(scores)
         return scores[0] if single else scores
+
+    async def arank(self, query: str, documents: Sequence[Document], **arguments: Any) -> list[dict[str, Any]]:
+        """As :meth:`rank`, in a thread, so that an event loop goes on; cancelling stops the waiting, not the work."""
+        return await in_thread(self.rank, query, documents, **arguments)
+
+    async def apredict(self, inputs: Sequence[Sequence[str]] | Sequence[str], **arguments: Any) -> Any:
+        """As :meth:`predict`, in a thread."""
+        return await in_thread(self.predict, inputs, **arguments)
 
     def tokenize(self, pairs: Sequence[Pair]) -> list[Tokenized]:
         """The tokens of pairs, as :meth:`predict` runs them: for whoever schedules."""

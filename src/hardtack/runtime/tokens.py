@@ -19,6 +19,7 @@ from tokenizers import Encoding, Tokenizer, normalizers
 
 from hardtack.errors import Misused, UnsupportedModel
 from hardtack.runtime.layout import Tokenizing
+from hardtack.runtime.on_demand import on_demand
 
 Ids = NDArray[np.int64]
 Pair = tuple[str, str]
@@ -73,40 +74,57 @@ class Tokens:
     def __init__(
         self, data: bytes, tokenizing: Tokenizing, *, vocabulary: int | None, where: str, cut: bool = True
     ) -> None:
+        self.tokenizing = tokenizing
+        self._vocabulary = vocabulary
+        self._where = where
+        self._cut = cut
+        self._partly = None
         try:
-            self._tokenizer: Tokenizer = Tokenizer.from_buffer(data)
+            self._partly = on_demand(data, self._prepare)
+            if self._partly is None:
+                self._tokenizer: Tokenizer = Tokenizer.from_buffer(data)
+                self._prepare(self._tokenizer)
         except ValueError as problem:
             raise UnsupportedModel(
                 "the tokenizer cannot be understood", where=where, expected="tokenizer.json as `tokenizers` writes it",
                 found=str(problem), mend="pip install --upgrade tokenizers",
             ) from problem  # fmt: skip
-        self.tokenizing = tokenizing
-        self._vocabulary = vocabulary
-        self._where = where
-        self._cut = cut
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+
+    def _prepare(self, tokenizer: Tokenizer) -> None:
+        """Set a tokenizer up as the layout says."""
+        tokenizing = self.tokenizing
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
         if tokenizing.lowercase:
             # before all else, as sentence-transformers does for `do_lower_case`
-            own = self._tokenizer.normalizer
-            self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *([own] if own else [])])
-        if cut and tokenizing.max_length is not None:
+            own = tokenizer.normalizer
+            tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *([own] if own else [])])
+        if self._cut and tokenizing.max_length is not None:
             # tokenizers does not cut at all, and says nothing, where the special tokens alone fill the length
-            least = self.special_count(pair=False) + 1
+            least = 1 + (tokenizer.num_special_tokens_to_add(False) if tokenizing.special else 0)
             if tokenizing.max_length < least:
                 raise UnsupportedModel(
-                    "the greatest length leaves no room for a text", where=where, expected=f"{least} tokens or more",
-                    found=str(tokenizing.max_length), mend="hardtack lock  # after mending `max-length`",
+                    "the greatest length leaves no room for a text", where=self._where,
+                    expected=f"{least} tokens or more", found=str(tokenizing.max_length),
+                    mend="hardtack lock  # after mending `max-length`",
                 )  # fmt: skip
-            self._tokenizer.enable_truncation(tokenizing.max_length, strategy="longest_first")
+            tokenizer.enable_truncation(tokenizing.max_length, strategy="longest_first")
+
+    def _for(self, texts: Sequence[str]) -> tuple[Tokenizer, Ids | None]:
+        """The tokenizer for some texts, and what its ids stand for, where not for themselves."""
+        return (self._tokenizer, None) if self._partly is None else self._partly.for_texts(texts)
+
+    def _whole(self) -> Tokenizer:
+        """The tokenizer with its whole vocabulary."""
+        return self._tokenizer if self._partly is None else self._partly.whole()
 
     def special_count(self, *, pair: bool) -> int:
         """How many special tokens a text, or a pair, is given."""
-        return int(self._tokenizer.num_special_tokens_to_add(pair)) if self.tokenizing.special else 0
+        return int(self._for(())[0].num_special_tokens_to_add(pair)) if self.tokenizing.special else 0
 
     def prompt_length(self, prompt: str) -> int:
         """How many of a text's tokens are its prompt's: as sentence-transformers counts them, an end token left out."""
-        encoding = self._encode([prompt])[0]
+        encoding = self._encode([prompt])[0][0]
         return len(encoding.ids) - (1 if encoding.special_tokens_mask[-1:] == [1] else 0)
 
     def texts(self, texts: Sequence[str]) -> list[Tokenized]:
@@ -117,7 +135,8 @@ class Tokens:
             UnsupportedModel: the tokenizer gives an id that the model has no row for.
         """
         check_texts(texts)
-        return [self._take(encoding) for encoding in self._encode(texts)]
+        encodings, stands_for = self._encode(texts)
+        return [self._take(encoding, stands_for) for encoding in encodings]
 
     def pairs(self, pairs: Sequence[Pair]) -> list[Tokenized]:
         """Tokenize pairs, each one cut to the greatest length by shortening whichever part is longer.
@@ -127,7 +146,8 @@ class Tokens:
         """
         for pair in pairs:
             check_texts(pair)
-        return [self._take(encoding) for encoding in self._encode([self._bounded(pair) for pair in pairs])]
+        encodings, stands_for = self._encode([self._bounded(pair) for pair in pairs])
+        return [self._take(encoding, stands_for) for encoding in encodings]
 
     def _bounded(self, pair: Pair) -> Pair:
         """A pair, each part cut far beyond what can be kept, where both are long.
@@ -142,7 +162,8 @@ class Tokens:
             return (first, second)
         for number, text in enumerate(pair):
             _check_encodable(text, number)
-        one, other = (self._tokenizer.encode(text, add_special_tokens=self.tokenizing.special) for text in pair)
+        tokenizer, _ = self._for(pair)
+        one, other = (tokenizer.encode(text, add_special_tokens=self.tokenizing.special) for text in pair)
         # the part that is longer stays so: where both are cut in half, it keeps the odd token
         more = _count(one) - _count(other)
         return (_head(first, one, 2 if more > 0 else 1), _head(second, other, 2 if more < 0 else 1))
@@ -155,7 +176,7 @@ class Tokens:
         """
         check_texts([text])
         _check_encodable(text, 0)
-        encoding = self._tokenizer.encode(text, add_special_tokens=special and self.tokenizing.special)
+        encoding = self._whole().encode(text, add_special_tokens=special and self.tokenizing.special)
         first = list(_pieces(encoding))
         body = [piece for piece in first if not piece.special]
         for rest in encoding.overflowing:  # each with special tokens of its own
@@ -166,12 +187,15 @@ class Tokens:
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         """The text of tokens; ids that the vocabulary does not have are passed over."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=skip_special))
+        return str(self._whole().decode(list(ids), skip_special_tokens=skip_special))
 
-    def _encode(self, inputs: Sequence[str] | Sequence[Pair]) -> list[Encoding]:
+    def _encode(self, inputs: Sequence[str] | Sequence[Pair]) -> tuple[list[Encoding], Ids | None]:
         try:
+            tokenizer, stands_for = self._for(
+                [text for item in inputs for text in ((item,) if isinstance(item, str) else item)]
+            )
             # lets go of the interpreter while it works, and leaves out the offsets that nobody reads
-            encoded: list[Encoding] = self._tokenizer.encode_batch_fast(
+            encoded: list[Encoding] = tokenizer.encode_batch_fast(
                 list(inputs), add_special_tokens=self.tokenizing.special
             )
         except TypeError:
@@ -180,16 +204,19 @@ class Tokens:
                 for text in (item,) if isinstance(item, str) else item:
                     _check_encodable(text, number)
             raise
-        return encoded
+        return encoded, stands_for
 
-    def _take(self, encoding: Encoding) -> Tokenized:
+    def _take(self, encoding: Encoding, stands_for: Ids | None) -> Tokenized:
         ids = np.array(encoding.ids, dtype=np.int64)
+        if stands_for is not None:
+            ids = stands_for[ids]
         if self._vocabulary is not None and len(ids) and int(ids.max()) >= self._vocabulary:
             worst = int(ids.max())
+            whole = self._whole()
             raise UnsupportedModel(
                 "the tokenizer gives an id that the model has no row for", where=self._where,
                 expected=f"ids below {self._vocabulary}",
-                found=f"{worst} for {self._tokenizer.id_to_token(worst)!r}", mend="hardtack verify",
+                found=f"{worst} for {whole.id_to_token(worst)!r}", mend="hardtack verify",
             )  # fmt: skip
         return Tokenized(ids, np.array(encoding.type_ids, dtype=np.int64), bool(encoding.overflowing))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -106,16 +106,38 @@ class Tensors(Mapping[str, Stored]):
 
 
 @dataclass(frozen=True)
+class Graph:
+    """A graph that is drawn already, with its numbers in it: a build's OpenVINO IR.
+
+    Attributes:
+        description: the bytes of ``model.xml``.
+        numbers: ``model.bin``, uint8, a read-only mapping.
+        precision: what it was made for, such as ``int8``.
+        recipe: how it was made.
+        loss: how far its answers lie from fp32, by the figures of :data:`hardtack.spec.gates.GATES`; empty where
+            nobody measured it.
+    """
+
+    description: bytes
+    numbers: NDArray[np.uint8]
+    precision: str
+    recipe: str
+    loss: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Weights:
     """All the weights of one model.
 
     Attributes:
         body: those of the transformer (and its classification head), or of the static embedding.
         dense: those of each :class:`~hardtack.runtime.layout.Dense` module, in the layout's order.
+        graph: instead of both, a graph that holds its own.
     """
 
     body: Tensors
     dense: tuple[Tensors, ...] = ()
+    graph: Graph | None = None
 
 
 def open_weights(layout: Layout) -> Weights:
@@ -130,6 +152,17 @@ def open_weights(layout: Layout) -> Weights:
         body=open_tensors(*(layout.directory / name for name in layout.weights if name.endswith(".safetensors"))),
         dense=tuple(open_tensors(layout.directory / dense.weights) for dense in layout.dense),
     )
+
+
+def vocabulary(layout: Layout, weights: Weights) -> int | None:
+    """How many token ids a model has rows for; None where neither config nor weights say so."""
+    if layout.family != "static":
+        rows = layout.config.get("vocab_size")  # families hold their tables to it
+        return rows if isinstance(rows, int) else None
+    # model2vec's `mapping` leads several tokens to one row; `weights` has a number for each token
+    per_token = ("mapping", "weights") if "mapping" in weights.body else tuple(weights.body)
+    found = [weights.body[name].shape[0] for name in per_token if name in weights.body and weights.body[name].shape]
+    return min(found, default=None)
 
 
 def open_tensors(*files: Path) -> Tensors:

@@ -31,6 +31,10 @@ from hardtack.serve.shelf import Offer, Shelf
 LOOPBACK = "127.0.0.1"
 PORT = 8080
 
+_SWITCH = 0.0005
+"""Seconds for which one thread may keep the interpreter from the others: by default ten times as long, in which a batch
+that is ready would wait for the loop, and the engine for the batch."""
+
 Denied = Callable[[], Mapping[str, int]]
 """What was refused to this process so far: attempt → how often."""
 
@@ -89,6 +93,7 @@ def serve(
         HardtackError: a model cannot be loaded.
     """
     new_loop = _loop_factory()
+    sys.setswitchinterval(_SWITCH)
     with (
         contextlib.closing(_listen(setup.host, setup.port)) as listening,
         asyncio.Runner(loop_factory=new_loop) as runner,
@@ -165,6 +170,7 @@ def _make_server(app: App, patience: int) -> tuple[Any, Callable[[], None]]:
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         backlog=2048,

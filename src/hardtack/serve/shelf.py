@@ -211,6 +211,7 @@ class Shelf:
             )
             counting = {small: Counting(worker.count, crew) for small, crew in self._counters.items()}
             slot.shelved = Shelved(worker, scheduler, counting, self._clock())
+            self._loaders.do(worker.warm_many, lambda *_: None)
             return slot.shelved
         finally:
             slot.loading = None

@@ -17,7 +17,10 @@ POINTER_PREFIX = b"version https://git-lfs.github.com/spec/v1\n"
 
 @dataclass(frozen=True, slots=True)
 class Hashes:
-    r"""What a file is: bytes, SHA-256 and git's blob id (SHA-1 over ``blob <size>\0`` and the content), in hex."""
+    r"""What a file is: bytes, SHA-256 and git's blob id (SHA-1 over ``blob <size>\0`` and the content), in hex.
+
+    ``git`` is empty where it was not asked for: it takes as long again as SHA-256, and nobody needs it of weights.
+    """
 
     size: int
     sha256: str
@@ -25,29 +28,35 @@ class Hashes:
 
 
 class Hasher:
-    """Takes a file's bytes as they pass; the size must be known first, as git hashes it before the content."""
+    """Takes a file's bytes as they pass; the size must be known first, as git hashes it before the content.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        size: in bytes.
+        git: whether git's blob id is wanted, too.
+    """
+
+    def __init__(self, size: int, *, git: bool = True) -> None:
         self._size = size
         self._seen = 0
         self._sha256 = hashlib.sha256()
-        self._git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        self._git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False) if git else None
 
     def update(self, data: bytes | memoryview) -> None:
         """Take the next bytes."""
         self._seen += len(data)
         self._sha256.update(data)
-        self._git.update(data)
+        if self._git is not None:
+            self._git.update(data)
 
     def finish(self) -> Hashes:
         """The hashes of what passed; ``git`` is only git's blob id if as many bytes passed as were announced."""
-        return Hashes(self._seen, self._sha256.hexdigest(), self._git.hexdigest())
+        return Hashes(self._seen, self._sha256.hexdigest(), "" if self._git is None else self._git.hexdigest())
 
 
-def hash_file(path: Path) -> Hashes:
-    """Size, SHA-256 and git blob id of a file, read once."""
+def hash_file(path: Path, *, git: bool = True) -> Hashes:
+    """Size, SHA-256 and, if wanted, git blob id of a file, read once."""
     with path.open("rb", buffering=0) as file:
-        hasher = Hasher(os.fstat(file.fileno()).st_size)
+        hasher = Hasher(os.fstat(file.fileno()).st_size, git=git)
         buffer = bytearray(_CHUNK)
         view = memoryview(buffer)
         while count := file.readinto(buffer):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hardtack.errors import ManifestError
 from hardtack.spec.digest import hash_bytes
+from hardtack.spec.gates import GATES
 from hardtack.spec.lock import LabelGroup, Lock, Overrides
 from hardtack.spec.names import UnsafeName, distinct_paths, is_key, is_local, is_repo, is_revision
 from hardtack.spec.shared_keys import check_pantry_path, read_label_group, read_overrides
@@ -185,7 +186,7 @@ def _read_model(key: str, table: Table) -> WantedModel:
         key=key, task=task, repo=repo, revision=revision, path=path,
         engine=table.choice("engine", EngineName, EngineName.AUTO),
         precision=table.choice("precision", Precision, Precision.AUTO),
-        gate=table.number_table("gate") or {},
+        gate=_read_gate(table, task),
         calibration=table.text("calibration", ""), gate_texts=table.text("gate-texts", ""),
         weights=table.choice("weights", WeightsKind, WeightsKind.SAFETENSORS),
         include=table.texts("include") or (), exclude=table.texts("exclude") or (),
@@ -195,6 +196,19 @@ def _read_model(key: str, table: Table) -> WantedModel:
     )  # fmt: skip
     table.finish()
     return model
+
+
+def _read_gate(table: Table, task: Task) -> dict[str, float]:
+    gate = dict(table.number_table("gate") or {})
+    known = GATES.get(task, {})
+    for key, limit in gate.items():
+        if key not in known:
+            raise table.fail("gate", f"a gate for {task.value} has no key {key!r}",
+                             expected=", ".join(known) or "no gate: nothing is built for this task",
+                             found=key)  # fmt: skip
+        if not -1 <= limit <= 1:
+            raise table.fail("gate", f"the limit of {key!r} is none", expected="between -1 and 1", found=limit)
+    return gate
 
 
 def _read_labels(table: Table) -> tuple[LabelGroup, ...]:

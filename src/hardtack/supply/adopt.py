@@ -79,9 +79,14 @@ def adopt(
             source = sources.get(file.sha256)
             if source is None:
                 return PulledFile(file.path, file.size, State.MISSING)
-            with shelf.lock(blob, stop, lambda: progress.say(f"{want.repo}: {file.path} is in use; waiting")):
-                if not _take(source, blob, file):
-                    return PulledFile(file.path, file.size, State.MISSING)
+            name = f"taking {source}"
+            progress.start(name, file.size)
+            try:
+                with shelf.lock(blob, stop, lambda: progress.say(f"{want.repo}: {file.path} is in use; waiting")):
+                    if not _take(source, blob, file):
+                        return PulledFile(file.path, file.size, State.MISSING)
+            finally:
+                progress.finish(name)
         shelf.point(want.commit, file.path, blob)
         return PulledFile(file.path, file.size, State.ADOPTED)
 

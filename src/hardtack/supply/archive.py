@@ -3,7 +3,7 @@
 Format, version 1::
 
     hardtack.lock                                       the chosen models' lock, as `hardtack lock` writes it
-    builds/KEY/hardtack/BUILD/…                         what was built of a model, if the lock names builds
+    builds/BUILD/…                                      what was built of a model, if the lock names builds
     local/DIR/…                                         models that lie beside the lock: repo = "./DIR"
     models--namespace--name/snapshots/COMMIT/…          models of the Hub, and the code they reach: the standard cache
 
@@ -30,6 +30,7 @@ from hardtack.spec.lock import LOCK_NAME, Lock, LockedFile, LockedModel
 from hardtack.spec.names import UnsafeName, distinct_paths, safe_path
 from hardtack.supply.pull import chosen
 
+_BESIDE_A_MODEL = "hardtack/"  # where a pantry keeps a model's builds, in the model's own folder
 _DIGEST_LENGTH = len("sha256:") + 64
 
 
@@ -47,9 +48,9 @@ class Entry:
 
     Attributes:
         name: its name there.
-        file: its line in the lock.
+        file: its line in the lock; a build's with its path from the folder of builds instead of from the model's.
         kind: where it belongs.
-        repo, commit: the repository, or ``./dir`` and no commit, or a build's model key and no commit.
+        repo, commit: the repository; or ``./dir`` and no commit; or neither, of a build.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Entry:
             case Kind.LOCAL:
                 return folder / self.repo
             case Kind.BUILD:
-                return build_files(self.repo, store)
+                return store.builds
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +95,6 @@ class Trust:
                 "this is no digest", where="--expect", expected="sha256: and 64 hexadecimal digits",
                 found=self.expect, mend="hardtack pack -o FILE  # prints it",
             )  # fmt: skip
-
-
-def build_files(key: str, store: Store) -> Path:
-    """The directory that the files of a model's builds are relative to: the one seam to where builds are kept."""
-    return store.own / "builds" / key
 
 
 def archive_lock(lock: Lock, select: Iterable[str] = ()) -> Lock:
@@ -172,7 +168,8 @@ def _not_named(archived: Lock, ours: Lock) -> list[Entry]:
 def _entries(model: LockedModel) -> Iterable[Entry]:
     for build in model.builds:
         for file in build.files:
-            yield Entry(f"builds/{model.key}/{file.path}", file, Kind.BUILD, model.key)
+            path = file.path.removeprefix(_BESIDE_A_MODEL)
+            yield Entry(f"builds/{path}", replace(file, path=path), Kind.BUILD, "")
     if model.source == "local":
         folder = _local_folder(model)
         for file in model.files:

@@ -6,6 +6,7 @@ packed, and a destination that is a file appears whole or not at all. Asks no ne
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import secrets
@@ -23,6 +24,7 @@ from hardtack.supply import archive_tar as tar
 from hardtack.supply import disk
 from hardtack.supply.archive import Entry, archive_lock, digest_of, entries_of
 from hardtack.supply.archive import Kind as Origin
+from hardtack.supply.archive_stage import hold, sweep
 from hardtack.supply.progress import SILENT, Progress
 
 _CHUNK = 1 << 20
@@ -116,8 +118,10 @@ def pack_file(
     )
     beside = destination.with_name(f".{destination.name}.{secrets.token_hex(8)}.packing")
     with disk.on_disk(destination):
+        sweep(destination.parent, f".{glob.escape(destination.name)}.*.packing")
         try:
             with beside.open("xb") as out:
+                hold(out.fileno())
                 packed = pack(lock, store, folder, out, select=names, progress=progress)
             disk.put(beside, destination)
         finally:
@@ -153,5 +157,5 @@ def _copy(entry: Entry, store: Store, folder: Path, out: BinaryIO, progress: Pro
 
 
 def _not_as_locked(finding: Finding, entry: Entry, store: Store, folder: Path) -> HardtackError:
-    mend = "hardtack lock" if entry.kind is Origin.LOCAL else "hardtack pull"
+    mend = {Origin.HUB: "hardtack pull", Origin.LOCAL: "hardtack lock", Origin.BUILD: "hardtack build"}[entry.kind]
     return mismatch(Checked((finding,), 1, entry.file.size), entry.directory(store, folder), mend=mend)

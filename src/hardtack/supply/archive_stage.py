@@ -2,6 +2,7 @@
 
 On the same file system, so that putting a file in place is a rename. A folder is held by a lock that the kernel lets go
 of when its process dies, however it dies; whoever unpacks next removes what nobody holds. Nothing reads these folders.
+So it is, too, with the one file that an archive is while it is packed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -51,31 +53,40 @@ class Stage:
 
     def _make(self, root: Path) -> Path:
         disk.make_folder(root)
-        _sweep(root)
+        sweep(root, f"{_PREFIX}*")
         folder = root / f"{_PREFIX}{secrets.token_hex(8)}"
         folder.mkdir(mode=0o700)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._held.callback(os.close, descriptor)
-        _hold(descriptor)
+        hold(descriptor)
         return folder
 
 
-def _sweep(root: Path) -> None:
-    """Remove what killed processes left: folders that nobody holds."""
-    for folder in root.glob(f"{_PREFIX}*"):
+def sweep(root: Path, pattern: str) -> None:
+    """Remove what killed processes left: files and folders that nobody holds.
+
+    Args:
+        root: the folder they are in.
+        pattern: their names, as a glob.
+    """
+    for left in root.glob(pattern):
         try:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
-            continue  # gone meanwhile, another user's, or no folder: not ours to remove
+            continue  # gone meanwhile, another user's, or a link: not ours to remove
         try:
-            if _hold(descriptor):
-                shutil.rmtree(folder, ignore_errors=True)
+            if not hold(descriptor):
+                continue
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
 
 
-def _hold(descriptor: int) -> bool:
-    """Whether the folder is ours now. Where a file system knows no flock, nothing is ever taken for left behind."""
+def hold(descriptor: int) -> bool:
+    """Whether it is ours now. Where a file system knows no flock, nothing is ever taken for left behind."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

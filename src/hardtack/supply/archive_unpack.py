@@ -34,7 +34,7 @@ from hardtack.supply.report import State
 from hardtack.supply.store import Found, Shelf, project_id
 
 _CHUNK = 1 << 20
-_LARGEST_LOCK = 64 << 20  # bytes: a line is some 200, so a third of a million files
+_LARGEST_LOCK = 16 << 20  # bytes: a line is some 200, so eighty thousand files
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def _receive(source: _Source, entry: Entry, target: Path | None, progress: Progr
     file = entry.file
     source.expect(tar.header(entry.name, file.size), f"{entry.name}, {file.size} bytes")
     progress.start(entry.name, file.size)
-    hasher, left = Hasher(file.size), file.size
+    hasher, left = Hasher(file.size, git=bool(file.git)), file.size
     with disk.on_disk(target or Path(entry.name)):
         out = None if target is None else target.open("xb")
     try:

@@ -5,7 +5,8 @@ Writes no lock; asks a Hub only for what has to be locked.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from hardtack.spec.licenses import refuse_licenses
 from hardtack.spec.lock import Lock, LockedModel
 from hardtack.spec.manifest import Manifest, WantedModel, carried_over, is_stale
 from hardtack.supply.bare_names import full_name
+from hardtack.supply.code import code_repos, lock_code
+from hardtack.supply.desk import Supplies
 from hardtack.supply.hub import Hub
 from hardtack.supply.local import resolve_local
 from hardtack.supply.progress import SILENT, Progress
@@ -52,7 +55,7 @@ class Locker:
             HardtackError: as :func:`~hardtack.supply.resolve.resolve`.
         """
         if is_stale(old, manifest) or upgrade is None or upgrade:
-            if not self.hub.session.is_default and any(m.task.pulls and not m.local for m in manifest.models):
+            if not self.hub.session.is_default and any(_asks(model) for model in manifest.models):
                 # a lock says nothing of where it was made, so this is the moment to say it (DESIGN §5.7)
                 self.progress.say(f"the Hub that is asked is {self.hub.endpoint}, not the default one")
             models = [self._locked(want, old.get(want.key), upgrade) for want in manifest.models]
@@ -65,15 +68,23 @@ class Locker:
     def _locked(self, want: WantedModel, old: LockedModel | None, upgrade: Collection[str] | None) -> LockedModel:
         if not want.task.pulls:
             return LockedModel(want.key, want.task, source="", note=want.note)
-        if want.local:
-            return resolve_local(want, self.folder)
         stays = old is not None and upgrade is not None and want.key not in upgrade
+        code = {code.repo: code.commit for code in old.code} if old is not None and stays else {}
+        if want.local:
+            return self._with_code(resolve_local(want, self.folder), code)
         if old is None or not stays or old.requested != want.revision or not self._is_of(old, want):
             return resolve(want, self.hub, self.store, progress=self.progress)
-        code = {code.repo: code.commit for code in old.code}
         pinned = replace(want, revision=old.commit)
         model = resolve(pinned, self.hub, self.store, code_at=code, progress=self.progress)
         return replace(model, requested=want.revision)
+
+    def _with_code(self, model: LockedModel, at: Mapping[str, str]) -> LockedModel:
+        """A local model with the code in repositories of the Hub that its files name."""
+        if not model.trust_remote_code:
+            return model
+        directory = self.folder / model.repo
+        repos = code_repos((f.path for f in model.files), lambda path: json.loads((directory / path).read_bytes()))
+        return replace(model, code=lock_code(repos, Supplies(self.hub, self.store, self.progress), at))
 
     def _is_of(self, old: LockedModel, want: WantedModel) -> bool:
         """Whether a locked model is of the wanted repository, under that name or one that the Hub gave it since.
@@ -89,3 +100,8 @@ class Locker:
             return self.hub.list(name, old.commit).repo == old.repo
         except UnknownRepo:
             return False
+
+
+def _asks(want: WantedModel) -> bool:
+    """Whether locking a model may need a Hub."""
+    return want.task.pulls and (not want.local or want.trust_remote_code)

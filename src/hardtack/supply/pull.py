@@ -150,9 +150,8 @@ def wanted_of(models: Sequence[LockedModel], project: str) -> list[Wanted]:
             want.refs.append(ref)
 
     for model in models:
-        if model.source != "hub":
-            continue
-        add(model.repo, model.commit, model.files, model.key, model.requested)
+        if model.source == "hub":
+            add(model.repo, model.commit, model.files, model.key, model.requested)
         for code in model.code:
             add(code.repo, code.commit, code.files, model.key, "")
     return list(wants.values())

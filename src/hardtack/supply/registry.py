@@ -139,9 +139,9 @@ def snapshots_of(lock: Lock) -> dict[Snapshot, tuple[str, ...]]:
     """The snapshots that a lock names, code repositories' too, and the keys that name each."""
     names: dict[Snapshot, tuple[str, ...]] = {}
     for model in lock.models:
-        if model.source == "hub":
-            for repo, commit in ((model.repo, model.commit), *((code.repo, code.commit) for code in model.code)):
-                names[repo, commit] = (*names.get((repo, commit), ()), model.key)
+        own = [(model.repo, model.commit)] if model.source == "hub" else []
+        for snapshot in (*own, *((code.repo, code.commit) for code in model.code)):
+            names[snapshot] = (*names.get(snapshot, ()), model.key)
     return names
 
 

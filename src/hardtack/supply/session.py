@@ -8,6 +8,7 @@ finds in ``user-agent`` (huggingface_hub 2.4, ``utils/_detect_agent.py``), and h
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, cast
@@ -27,6 +28,8 @@ HTTP_ERROR = cast(
     "type[Exception]",
     next(base for base in HfHubHTTPError.__mro__ if base.__module__.split(".")[0].startswith("httpx")),
 )
+# X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL's x509_vfy.h
+_OUT_OF_TIME = frozenset({9, 10})
 
 
 class Answer(Protocol):
@@ -131,7 +134,7 @@ class Session:
         Raises:
             Transient: worth another attempt.
             HfHubHTTPError: the Hub said no.
-            HubUnreachable: huggingface_hub is told to stay offline.
+            HubUnreachable: huggingface_hub is told to stay offline, or the certificate is not trusted.
         """
         # identity: a body that a proxy packs on the fly can neither be resumed nor counted
         asked = {**self._headers, "accept-encoding": "identity", **(headers or {})}
@@ -148,6 +151,8 @@ class Session:
                 mend="env -u HF_HUB_OFFLINE -u TRANSFORMERS_OFFLINE hardtack pull",
             ) from problem  # fmt: skip
         except HTTP_ERROR as problem:
+            if (untrusted := _untrusted(problem)) is not None:
+                raise _not_trusted(url, untrusted) from problem
             raise Transient(_reason(problem), cause=problem) from problem
         try:
             if answer.status_code in PASSING:
@@ -174,6 +179,24 @@ def _session() -> Any:
             "the certificates to trust cannot be read", where="the environment variable SSL_CERT_FILE or SSL_CERT_DIR",
             expected="a file of certificates in PEM", found=str(problem), mend="hardtack doctor",
         ) from problem  # fmt: skip
+
+
+def _untrusted(problem: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """The certificate's fault beneath an error of the session's; another attempt meets the same certificate."""
+    while problem is not None and not isinstance(problem, ssl.SSLCertVerificationError):
+        problem = problem.__cause__ or problem.__context__
+    return problem
+
+
+def _not_trusted(url: str, problem: ssl.SSLCertVerificationError) -> HubUnreachable:
+    out_of_time = problem.verify_code in _OUT_OF_TIME
+    return HubUnreachable(
+        "the Hub's certificate is not trusted here", where=url,
+        expected="a certificate that holds today" if out_of_time else "a certificate of an authority that is trusted",
+        found=problem.verify_message,
+        mend="date --utc  # is this machine's clock right?" if out_of_time
+        else "export SSL_CERT_FILE=CA.pem  # with the authority that signs in this network",
+    )  # fmt: skip
 
 
 def _reason(problem: Exception) -> str:

@@ -24,27 +24,16 @@ from huggingface_hub import constants
 
 from hardtack.errors import DiskError, Misused
 from hardtack.places import Store
-from hardtack.spec.digest import POINTER_PREFIX, hash_bytes
+from hardtack.spec.hub_cache import CACHE_TAG, PROBED, TREE_FORMAT, tree_row, tree_text
 from hardtack.spec.lock import LockedFile
 from hardtack.spec.names import UnsafeName, is_commit, safe_path
 from hardtack.spec.verify import Kind, check_file
 from hardtack.supply import disk
 from hardtack.supply.locks import held
 
-# What transformers and sentence-transformers ask for without knowing whether it is there; a marker saves the question.
-PROBED = (
-    "adapter_config.json", "added_tokens.json", "chat_template.jinja", "config_sentence_transformers.json",
-    "generation_config.json", "modules.json", "preprocessor_config.json", "processor_config.json",
-    "sentence_bert_config.json", "special_tokens_map.json", "video_preprocessor_config.json", "vocab.txt",
-)  # fmt: skip
-_TAG = (
-    b"Signature: 8a477f597d28d172789f06886806bc55\n# This directory holds downloaded models and can be made again.\n"
-    b"# See https://bford.info/cachedir/\n"
-)
 _NO_LINKS = frozenset(
     {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK, errno.EINVAL}
 )
-_TREE_FORMAT = 1
 
 
 class Found(StrEnum):
@@ -161,7 +150,7 @@ class Shelf:
         with disk.on_disk(self.root):
             self._write_tree(commit, files)
             if not (tag := self._hub / "CACHEDIR.TAG").exists():
-                disk.write_small(tag, _TAG)
+                disk.write_small(tag, CACHE_TAG)
             for ref in refs:
                 path = self.root / "refs" / _safe_ref(ref)
                 # no newline: huggingface_hub reads it without stripping
@@ -188,12 +177,11 @@ class Shelf:
         known = _read_tree(path)
         there = {name: row for name, row in known.items() if (self.snapshot(commit) / name).is_file()}
         for file in files:
-            row = _tree_row(file)
+            row = tree_row(file)
             # what huggingface_hub wrote may say more (a Xet hash); it stays if it is of the same content
             there[file.path] = {**there.get(file.path, {}), **row} if _same(there.get(file.path), row) else row
         if there != known:
-            data = {"format_version": _TREE_FORMAT, "files": dict(sorted(there.items()))}
-            disk.write_small(path, json.dumps(data, indent=1).encode())
+            disk.write_small(path, tree_text(there))
 
 
 def project_ref(project: str, key: str) -> str:
@@ -257,7 +245,7 @@ def _read_tree(path: Path) -> dict[str, dict[str, Any]]:
     """The listing that lies there; empty where there is none that can be understood, as huggingface_hub has it."""
     try:
         data = json.loads(_read(path) or b"{}")
-        if not isinstance(data, dict) or data.get("format_version") != _TREE_FORMAT:
+        if not isinstance(data, dict) or data.get("format_version") != TREE_FORMAT:
             return {}
         return {str(name): dict(row) for name, row in data["files"].items() if not _unsafe(str(name))}
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -270,16 +258,6 @@ def _unsafe(name: str) -> bool:
     except UnsafeName:
         return True
     return False
-
-
-def _tree_row(file: LockedFile) -> dict[str, Any]:
-    if file.git:
-        return {"size": file.size, "blob_id": file.git}
-    # kept in LFS: git's blob id is that of the pointer, https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
-    pointer = POINTER_PREFIX + f"oid sha256:{file.sha256}\nsize {file.size}\n".encode()
-    return {
-        "size": file.size, "blob_id": hash_bytes(pointer).git, "lfs_sha256": file.sha256, "lfs_size": file.size,
-    }  # fmt: skip
 
 
 def _same(known: dict[str, Any] | None, row: dict[str, Any]) -> bool:

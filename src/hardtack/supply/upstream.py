@@ -38,12 +38,8 @@ def compare_upstream(lock: Lock, hub: Hub) -> tuple[Drift, ...]:
     """
     drifts: list[Drift] = []
     for model in lock.models:
-        if model.source != "hub":
-            continue
-        for repo, commit, files in (
-            (model.repo, model.commit, model.files),
-            *((code.repo, code.commit, code.files) for code in model.code),
-        ):
+        own = [(model.repo, model.commit, model.files)] if model.source == "hub" else []
+        for repo, commit, files in (*own, *((code.repo, code.commit, code.files) for code in model.code)):
             try:
                 listing = hub.list(repo, commit)
             except UnknownRepo as problem:

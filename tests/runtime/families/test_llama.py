@@ -17,6 +17,7 @@ from hardtack.runtime.read_layout import read_layout
 from hardtack.runtime.reranker import Reranker
 from hardtack.spec.words import Pooling, Precision, Task
 from tests.models import make_llama
+from tests.references import bidirectional
 from tests.runtime.running import PAIRS, TEXTS, cosines, encode, engine_for, feed, rows_of
 
 LLAMA3 = {"factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
@@ -79,26 +80,6 @@ def test_bidirectional_reranker(pooling: str, pad_left: bool, tmp_path: Path) ->
     want = [bidirectional(tmp_path, encoding.ids, pooling) for encoding in encode(tmp_path, texts)]
     np.testing.assert_allclose(ours.predict(PAIRS, activation_fn="identity"), want, atol=2e-5)
     np.testing.assert_allclose(ours.predict(PAIRS[0], activation_fn="identity"), want[0], atol=2e-5)
-
-
-def bidirectional(directory: Path, ids: list[int], pooling: str) -> float:
-    """The logit of one text, by transformers' own layers with nothing masked."""
-    import torch
-    from safetensors.torch import load_file
-    from transformers import LlamaConfig, LlamaModel
-
-    config = json.loads((directory / "config.json").read_text())
-    temperature = config["temperature"]
-    plain = LlamaConfig(**{key: value for key, value in config.items() if key not in ("model_type", "auto_map")})
-    model = LlamaModel(plain).eval()
-    weights = load_file(directory / "model.safetensors")
-    missing = model.load_state_dict({k.removeprefix("model."): v for k, v in weights.items() if k != "score.weight"})
-    assert not missing.missing_keys
-    with torch.no_grad():
-        open_mask = torch.zeros(1, 1, len(ids), len(ids))
-        states = model(input_ids=torch.tensor([ids]), attention_mask=open_mask).last_hidden_state[0]
-        pooled = states.mean(0) if pooling == "avg" else states[-1]
-        return float(weights["score.weight"][0] @ pooled / temperature)
 
 
 @pytest.mark.torch

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import chain, count, islice, pairwise
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from hardtack.runtime.engines.interface import Deliver, EngineInfo, Feed
 from hardtack.runtime.engines.openvino_import import import_openvino
 from hardtack.runtime.families import draw
 from hardtack.runtime.layout import Layout
-from hardtack.runtime.weights import Weights
+from hardtack.runtime.weights import Graph, Weights
 from hardtack.spec.words import Precision, Task, WeightsKind
 
 _PER_TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids", "pooling_mask"})
@@ -45,7 +46,7 @@ def open_engine(
     threads: int | None = None,
     cache_dir: Path | None = None,
 ) -> OpenVinoEngine:
-    """Draw a model's graph, or read the one that it ships, and compile it for this CPU.
+    """Take a model's graph, drawn, shipped or of a build, and compile it for this CPU.
 
     Args:
         layout: what the model is.
@@ -61,13 +62,17 @@ def open_engine(
     from hardtack.runtime.engines.shipped import is_int8, read_shipped  # draws with openvino, so not before this
 
     core = ov.Core()
-    drawn = layout.stored is WeightsKind.SAFETENSORS
-    model = draw(layout, weights) if drawn else read_shipped(layout, weights, core)
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if drawn:
+    if weights.graph is not None:
+        # what a build did not quantise, attention above all, is executed as a drawn graph would be
+        chosen, _ = choose_precision(Precision.AUTO, layout.family, capabilities)
+        model, shown = _read_built(weights.graph, core), Precision(weights.graph.precision)
+        why = f"the lock has this build: {weights.graph.recipe}; what is not {shown} runs in {chosen}"
+    elif layout.stored is WeightsKind.SAFETENSORS:
         chosen, why = choose_precision(precision, layout.family, capabilities)
-        shown = chosen
+        model, shown = draw(layout, weights), chosen
     else:
+        model = read_shipped(layout, weights, core)
         chosen, shown, why = _choose_shipped(precision, layout, is_int8(model), capabilities)
     cpus = threads or usable_cpus()
     config: dict[str, Any] = {
@@ -88,12 +93,20 @@ def open_engine(
         why=why,
     )
     stored = sum((layout.directory / name).stat().st_size for name in layout.weights)
-    small = stored <= _SMALL
+    small = (weights.graph.numbers.nbytes if weights.graph else stored) <= _SMALL
 
     def compile_for(streams: int) -> Any:
         return core.compile_model(model, "CPU", {**config, "NUM_STREAMS": streams})
 
     return OpenVinoEngine(compile_for, weights, info, many=cpus, lone=1 if small else cpus)
+
+
+def _read_built(graph: Graph, core: Any) -> Any:
+    """The ``openvino.Model`` of a build; its constants stay views of the mapping, which must outlive it."""
+    ov = import_openvino()
+    # with a shape and a type the tensor takes a read-only array as it is
+    numbers = ov.Tensor(graph.numbers, ov.Shape([graph.numbers.size]), ov.Type.u8)
+    return core.read_model(graph.description, numbers)
 
 
 _FP32_FAMILIES = {
@@ -163,6 +176,8 @@ class OpenVinoEngine:
         self._many = many
         self._lone = lone
         self._compiling = threading.Lock()
+        self._counting = threading.Lock()
+        self._lone_ones = 0
         self._graphs = {lone: _Streams(compile_for(lone), lone)}
 
     @property
@@ -193,9 +208,23 @@ class OpenVinoEngine:
             self._weights = None
 
     def _run_lone(self, feed: Feed, deliver: Deliver) -> None:
-        pieces: list[NDArray[np.float32]] = []
-        self._streams(self._lone).run(cut(feed, self._lone), lambda _, rows: pieces.append(rows))
-        deliver(0, pieces[0] if len(pieces) == 1 else np.concatenate(pieces))
+        with self._counting:
+            self._lone_ones += 1
+            # lone batches of several callers at once are many; what that would have to be compiled for does not wait
+            several = self._lone_ones > 1 and self._many in self._graphs
+        try:
+            if several:
+                rows = self._streams(self._many).infer(feed)
+            elif self._lone == 1:
+                rows = self._streams(1).infer(feed)
+            else:
+                pieces: list[NDArray[np.float32]] = []
+                self._streams(self._lone).run(cut(feed, self._lone), lambda _, piece: pieces.append(piece))
+                rows = np.concatenate(pieces)
+        finally:
+            with self._counting:
+                self._lone_ones -= 1
+        deliver(0, rows)
 
     def _streams(self, count: int) -> _Streams:
         with self._compiling:
@@ -205,13 +234,14 @@ class OpenVinoEngine:
 
 
 class _Streams:
-    """A graph compiled for some streams, and a thread for each of them."""
+    """A graph compiled for some streams, a request for each of them, and threads to run many batches."""
 
     def __init__(self, compiled: Any, count: int) -> None:
-        self._compiled = compiled
         self._count = count
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="hardtack-openvino")
-        self._own = threading.local()  # a request runs one batch at a time: one for each thread
+        self._requests: SimpleQueue[Any] = SimpleQueue()  # those that run nothing now
+        for _ in range(count):
+            self._requests.put(compiled.create_infer_request())
 
     def run(self, feeds: Iterable[Feed], deliver: Deliver) -> None:
         under_way: deque[Future[NDArray[np.float32]]] = deque()
@@ -220,7 +250,7 @@ class _Streams:
             for feed in feeds:
                 if len(under_way) == 2 * self._count:
                     deliver(next(numbers), under_way.popleft().result())
-                under_way.append(self._threads.submit(self._infer, feed))
+                under_way.append(self._threads.submit(self.infer, feed))
             while under_way:
                 deliver(next(numbers), under_way.popleft().result())
         finally:
@@ -229,18 +259,20 @@ class _Streams:
                 future.cancel()
             wait(under_way)
 
+    def infer(self, feed: Feed) -> NDArray[np.float32]:
+        """Run one batch on the caller's own thread, once a stream is free."""
+        request = self._requests.get()
+        try:
+            request.infer(dict(feed), share_inputs=True)
+            rows: NDArray[np.float32] = request.get_output_tensor(0).data
+            return rows.copy()
+        finally:
+            self._requests.put(request)
+
     def close(self) -> None:
         self._threads.shutdown()
-        self._own = threading.local()
-        self._compiled = None
-
-    def _infer(self, feed: Feed) -> NDArray[np.float32]:
-        request = getattr(self._own, "request", None)
-        if request is None:
-            request = self._own.request = self._compiled.create_infer_request()
-        request.infer(dict(feed), share_inputs=True)
-        rows: NDArray[np.float32] = request.get_output_tensor(0).data
-        return rows.copy()
+        for _ in range(self._count):
+            self._requests.get()  # waits for what other threads have under way
 
 
 def cut(feed: Feed, pieces: int) -> list[Feed]:

@@ -6,7 +6,6 @@ decided before, by our own tokenizer, as for every engine.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hardtack.errors import UnsupportedModel
+from hardtack.runtime.engines.torch_modules import load_modules
 from hardtack.runtime.layout import Layout
-from hardtack.runtime.sentence_modules import MODULES
 from hardtack.spec.words import Task, WeightsKind
 
 _MADE_UP = ("pooler.dense.weight", "pooler.dense.bias", "position_ids")
@@ -45,7 +44,7 @@ def load_forward(
             model = _load_model(layout, place, dtype, trusted)
             if layout.task is not Task.EMBED:
                 return _heads(layout, model.to(device).eval())
-            modules = _load_modules(layout, place, trusted)
+            modules = load_modules(layout, place, trusted=trusted)
         except UnsupportedModel:
             raise
         # whatever a library, or a model's own code, may raise while it loads
@@ -80,28 +79,6 @@ def _load_model(layout: Layout, place: Path, dtype: str, trusted: bool) -> Any:
             found="a checkpoint without" if missing else "another shape", mend="hardtack pull",
         )  # fmt: skip
     return model
-
-
-def _load_modules(layout: Layout, place: Path, trusted: bool) -> list[Any]:
-    """What follows the transformer; where the directory has no modules, mean pooling, as sentence-transformers."""
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
-    from sentence_transformers.util.misc import import_module_class
-
-    made = []
-    if (place / MODULES).is_file():
-        for row in json.loads((place / MODULES).read_bytes())[1:]:
-            kind = import_module_class(row["type"], str(place), trust_remote_code=trusted, local_files_only=True)
-            made.append(kind.load(str(place), subfolder=row["path"], local_files_only=True))
-    else:
-        sizes = (layout.config.get(key) for key in ("hidden_size", "d_model", "dim"))
-        made.append(Pooling(next(size for size in sizes if size), str(layout.pooling or "mean")))
-    for module in made:
-        if isinstance(module, Pooling) and layout.pooling is not None:
-            module.pooling_mode = str(layout.pooling)
-    if layout.pooling is not None:  # read by our own hand, overrides and all
-        made = [module for module in made if not isinstance(module, Normalize)]
-        made += [Normalize()] if layout.normalize else []
-    return made
 
 
 def _embedder(
@@ -174,7 +151,7 @@ def _inputs(model: Any, layout: Layout) -> tuple[str, ...]:
 
 @contextmanager
 def _offline() -> Iterator[None]:
-    """Keep the libraries off the Hub while they load, whatever the environment said when they were imported.
+    """Keep the libraries off the Hub, and quiet, while they load, whatever the environment said at their import.
 
     ``local_files_only`` alone is not enough: for pickled weights transformers asks the Hub in a thread whether it has
     safetensors (``auto_conversion``); ``DISABLE_SAFETENSORS_CONVERSION`` stops that.
@@ -186,12 +163,16 @@ def _offline() -> Iterator[None]:
     constants.HF_HUB_OFFLINE = True
     kept = os.environ.get("DISABLE_SAFETENSORS_CONVERSION")
     os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
-    loud = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()
+    said = transformers.utils.logging
+    loud, drawing = said.get_verbosity(), said.is_progress_bar_enabled()
+    said.set_verbosity_error()
+    said.disable_progress_bar()
     try:
         yield
     finally:
-        transformers.utils.logging.set_verbosity(loud)
+        said.set_verbosity(loud)
+        if drawing:
+            said.enable_progress_bar()
         constants.HF_HUB_OFFLINE = before
         if kept is None:
             del os.environ["DISABLE_SAFETENSORS_CONVERSION"]

@@ -34,6 +34,12 @@ def draw(layout: Layout, weights: Weights) -> Any:
     rows = ids
     if "mapping" in tensors:  # model2vec's vocabulary quantisation: several tokens share a vector
         mapping = _per_token(tensors, "mapping", ("I64", "I32"))
+        least, most = (int(end) for end in (mapping.array.min(initial=0), mapping.array.max(initial=0)))
+        if least < 0 or most >= tensors[name].shape[0]:
+            raise UnsupportedModel(
+                "A token is mapped to a vector that is not there.", where=str(mapping.file),
+                expected=f"mapping within the {tensors[name].shape[0]} rows of {name}", found=f"{least} to {most}",
+            )  # fmt: skip
         rows = op.gather(op.constant(mapping.array.astype("int64")), ids, ints(0))
     vectors = embed(Constants(tensors)(name, *tensors[name].shape), rows)
     if "weights" in tensors:

@@ -1,0 +1,107 @@
+"""Real builds by NNCF, of tiny models and of the real MiniLM: run where the extra [int8] is installed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hardtack.build.choose import Workshop, choose
+from hardtack.build.texts import CALIBRATION, GATE, read_texts
+from hardtack.offline.apart import run_apart
+from hardtack.offline.guard import can_guard
+from hardtack.runtime.load import load_model
+from hardtack.spec.manifest import WantedModel
+from hardtack.spec.words import Precision, Task
+from hardtack.supply.local import resolve_local
+from tests.build import sham
+from tests.models import make_bert, make_t5
+from tests.voyage import Voyage
+
+pytestmark = pytest.mark.int8
+
+OPEN = {
+    Task.EMBED: {"cosine-p1": -1.0, "rank": -1.0, "cosine-min": -1.0},
+    Task.RERANK: {"rank": -1.0, "top1": 0.0, "ties": 1.0, "drift": 1.0},
+    Task.CLASSIFY: {"agreement": 0.0, "drift": 1.0},
+}
+"""Gates that let anything pass: random weights lose what they lose."""
+
+
+@pytest.fixture
+def voyage(tmp_path: Path) -> Iterator[Voyage]:
+    with Voyage(tmp_path) as voyage:
+        yield voyage
+
+
+@pytest.mark.parametrize("task", list(OPEN))
+def test_nncf_makes_the_same_bytes_twice_and_they_run(tmp_path: Path, task: Task) -> None:
+    (make_t5 if task is Task.CLASSIFY else make_bert)(tmp_path / "model", task)
+    want = WantedModel("m", task, repo="./model", precision=Precision.INT8, gate=OPEN[task])
+    locked = resolve_local(want, tmp_path)
+    told: list[str] = []
+    shop = Workshop(tmp_path / "builds", partial(run_apart, tell=told.append), race=sham.race())
+    calibration, gate = read_texts(CALIBRATION), read_texts(GATE)
+    chosen = choose(locked, tmp_path / "model", calibration, gate, shop)
+    (build,) = chosen.model.builds
+    assert build.recipe.startswith("static/")
+    assert told == [] or not can_guard().able
+    with_zeros = [path.read_bytes() for path in sorted((tmp_path / "builds").rglob("model.*"))]
+    shutil.rmtree(tmp_path / "builds")
+    assert choose(chosen.model, tmp_path / "model", calibration, gate, shop).model == chosen.model
+    assert [path.read_bytes() for path in sorted((tmp_path / "builds").rglob("model.*"))] == with_zeros
+    assert b'type="FakeQuantize"' in with_zeros[1]
+    model = load_model(tmp_path / "model", task, locked=chosen.model, source="local", builds=shop.builds)
+    assert model.engine.precision == "int8"
+    model.close()
+
+
+def test_the_verb_builds_bakes_and_proves(voyage: Voyage) -> None:
+    text = voyage.manifest.read_text()
+    for repo, gate in (
+        ("tiny/bert", "cosine-p1 = -1, rank = -1, cosine-min = -1"),
+        ("tiny/ranker", "rank = -1, top1 = 0, ties = 1, drift = 1"),
+    ):
+        text = text.replace(f'repo = "{repo}"', f'repo = "{repo}"\nprecision = "int8"\ngate = {{ {gate} }}')
+    voyage.manifest.write_text(text)
+    voyage.project.lock()
+    voyage.project.pull()
+    done = voyage.run("build", "emb", "rerank")
+    assert done.returncode == 0, done.stderr
+    assert "emb     int8" in done.stdout
+    listed = voyage.run("list").stdout
+    assert "cosine-p1" in listed
+    assert "top1" in listed
+    voyage.project.bake(voyage.pantry)
+    proved = voyage.run("prove", str(voyage.pantry))
+    if can_guard().able:
+        assert proved.returncode == 0, proved.stdout
+        assert "openvino int8" in proved.stdout
+    answered = voyage.run(
+        "embed", "the cat sits", "--model", "emb", HARDTACK_PANTRY=str(voyage.pantry), HARDTACK_VERIFY="full"
+    )
+    assert answered.returncode == 0, answered.stderr
+
+
+@pytest.mark.real
+def test_the_real_minilm_keeps_to_its_gate(tmp_path: Path, minilm: Path) -> None:
+    shutil.copytree(minilm, tmp_path / "model")
+    locked = resolve_local(WantedModel("emb", Task.EMBED, repo="./model", precision=Precision.INT8), tmp_path)
+    shop = Workshop(tmp_path / "builds", run_apart, race=sham.race())
+    chosen = choose(locked, tmp_path / "model", read_texts(CALIBRATION), read_texts(GATE), shop)
+    figures = {figure.name: figure.value for figure in chosen.tried[-1].figures}
+    assert figures["cosine-p1"] >= 0.99
+    assert figures["rank"] >= 0.98
+    with_loss = load_model(tmp_path / "model", Task.EMBED, locked=chosen.model, source="local", builds=shop.builds)
+    fp32 = load_model(tmp_path / "model", Task.EMBED, locked=None, source="path")
+    try:
+        text = "Light turns on at 7 AM"
+        cosine = float(np.dot(with_loss.encode(text), fp32.encode(text)))  # type: ignore[union-attr]
+    finally:
+        with_loss.close()
+        fp32.close()
+    assert 0.97 < cosine < 0.99999  # close, and not the same: it is int8 that answers
