@@ -9,6 +9,7 @@ DEV   = .venv/.dev
 TORCH = .venv-torch/.torch
 HUBS  = .venv-torch/.hubs
 CLIENTS = .venv-clients/.clients
+INFINITY = .venv-infinity/.infinity
 
 .PHONY: help demo test test-browser test-clients test-all test-world lint format bench starter-scores docs clean
 
@@ -44,7 +45,7 @@ format: $(DEV)   ## let ruff mend what it can
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-bench: $(TORCH)  ## side by side with sentence-transformers: ratios, medians
+bench: $(TORCH) $(INFINITY)  ## side by side with sentence-transformers and infinity: ratios, medians
 	.venv-torch/bin/python -m benchmarks
 
 starter-scores: $(TORCH)  ## what the starter models score, judged by torch
@@ -54,7 +55,7 @@ docs: $(DEV)     ## write the generated parts of the docs anew
 	.venv/bin/python docs/generate.py
 
 clean:           ## remove what the other targets made
-	rm -rf .venv .venv-clients .venv-torch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+	rm -rf .venv .venv-clients .venv-infinity .venv-torch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
 
 $(BASE): pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
@@ -63,6 +64,14 @@ $(BASE): pyproject.toml
 
 $(DEV): $(BASE)
 	.venv/bin/python $(PIP) -e '.[dev]'
+	touch $@
+
+# a peer, for the benchmarks alone; the torchvision that it brings is a CUDA build, which cannot be imported
+$(INFINITY):
+	test -x .venv-infinity/bin/python || $(PYTHON) -m venv .venv-infinity
+	.venv-infinity/bin/python $(PIP) torch==2.13.0
+	.venv-infinity/bin/python $(PIP) 'infinity-emb[all]==0.0.78'
+	.venv-infinity/bin/python -m pip uninstall --quiet --yes torchvision
 	touch $@
 
 # they pin older versions of what we use, and so live by themselves
