@@ -37,7 +37,7 @@ end
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw: requests a second, p50 and p99 in milliseconds, and how many failed."""
+    """What wrk saw: requests a second that went well, p50 and p99 in milliseconds, and how many failed."""
 
     rate: float
     p50: float
@@ -126,7 +126,7 @@ def wrk(url: str, bodies: Sequence[object], connections: int, seconds: float, fo
     if found is None:
         raise RuntimeError(f"wrk: {done.stdout}{done.stderr}")
     requests, micros, p50, p99, failed = map(int, found.groups())
-    return Load(requests / micros * 1e6, p50 / 1000, p99 / 1000, failed)
+    return Load((requests - failed) / micros * 1e6, p50 / 1000, p99 / 1000, failed)
 
 
 def _free_port() -> int:

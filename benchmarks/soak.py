@@ -119,5 +119,5 @@ def _report(seen: Seen) -> None:
             print(f"{name}: p50 {p50:.2f} s, p99 {p99:.2f} s of {len(took)} accepted")
     took = sorted(seen.small + seen.bulk)
     target("p99 of what was accepted, seconds", took[int(len(took) * 0.99)], WAIT + 1, unit="s", at_least=False)
-    steady = [size for at, size in seen.memory if at >= min(60, SECONDS / 2)]
+    steady = [size for at, size in seen.memory if at >= min(60, SECONDS / 2)] or [size for _, size in seen.memory]
     target("memory at the end beside after the first minute", steady[-1] / steady[0], 1.05, at_least=False)

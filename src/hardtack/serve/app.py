@@ -78,6 +78,8 @@ class App:
         self._prefix = secrets.token_hex(4)
         self._numbers = count(1)
         self._date = (0, b"")
+        self.asked = 0
+        """How many requests came."""
         self.last = False
         """Whether every answer is its connection's last: the service is ending."""
 
@@ -86,6 +88,7 @@ class App:
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])
         began = time.perf_counter()
+        self.asked += 1
         call = self._call(scope)
         measures = self._service.measures
         shown = call.endpoint.path if call.endpoint else "other"

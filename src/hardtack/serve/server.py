@@ -35,6 +35,9 @@ _SWITCH = 0.0005
 """Seconds for which one thread may keep the interpreter from the others: by default ten times as long, in which a batch
 that is ready would wait for the loop, and the engine for the batch."""
 
+_LINGER_MOST = 10.0
+"""Seconds after which open connections are no longer listened to, however many requests still come."""
+
 Denied = Callable[[], Mapping[str, int]]
 """What was refused to this process so far: attempt → how often."""
 
@@ -54,7 +57,8 @@ class Setup:
         idle: seconds without work after which a lazy service lets go of a model; None: never.
         accept_token_ids: take token ids for text.
         log: how the lines look.
-        linger: seconds in which, on SIGTERM, open connections are still listened to: their requests may be on the way.
+        linger: seconds without a request after which, on SIGTERM, open connections are no longer listened to: their
+            requests may be on the way.
     """
 
     host: str = LOOPBACK
@@ -199,8 +203,14 @@ def _signals(service: Service, app: App, server: Any, stop: Callable[[], None], 
         app.last = True
         for listener in getattr(server, "servers", ()):
             listener.close()
+        loop.call_later(linger, look, app.asked, loop.time() + _LINGER_MOST)
+
+    def look(asked: int, last: float) -> None:
         # connections that are open may have a request on its way: they are answered, and told that it was the last
-        loop.call_later(linger, stop)
+        if app.asked == asked or loop.time() > last:
+            stop()
+        else:
+            loop.call_later(linger, look, app.asked, last)
 
     caught = (signal.SIGTERM, signal.SIGINT)
     for signum in caught:
