@@ -8,8 +8,10 @@ BASE  = .venv/.base
 DEV   = .venv/.dev
 TORCH = .venv-torch/.torch
 HUBS  = .venv-torch/.hubs
+CLIENTS = .venv-clients/.clients
+INFINITY = .venv-infinity/.infinity
 
-.PHONY: help demo test test-all test-world test-containers lint format bench starter-scores docs clean
+.PHONY: help demo test test-browser test-clients test-all test-world test-containers lint format bench starter-scores docs clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -18,7 +20,13 @@ demo: $(BASE)    ## the whole way with the starter models, in a minute, with no 
 	.venv/bin/hardtack demo
 
 test: $(DEV)     ## every test that needs neither torch nor nncf nor the real models
-	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not int8"
+	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not int8 and not browser and not clients"
+
+test-browser: $(DEV)  ## the page of `hardtack serve` in a headless Chromium (apt-get install chromium chromium-driver)
+	.venv/bin/python -m pytest -q -m browser
+
+test-clients: $(CLIENTS)  ## openai, cohere, huggingface_hub, langchain and llama-index against `hardtack serve`
+	.venv-clients/bin/python -m pytest -q -m clients
 
 test-all: test $(TORCH) $(HUBS)  ## those, and the ones with torch, with nncf and with the real models under HARDTACK_REAL
 	.venv/bin/python -m pytest -q -m "real and not torch and not int8"
@@ -42,7 +50,7 @@ format: $(DEV)   ## let ruff mend what it can
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-bench: $(TORCH)  ## side by side with sentence-transformers: ratios, medians
+bench: $(TORCH) $(INFINITY)  ## side by side with sentence-transformers and infinity: ratios, medians
 	.venv-torch/bin/python -m benchmarks
 
 starter-scores: $(TORCH)  ## what the starter models score, judged by torch
@@ -52,7 +60,7 @@ docs: $(DEV)     ## write the generated parts of the docs anew
 	.venv/bin/python docs/generate.py
 
 clean:           ## remove what the other targets made
-	rm -rf .venv .venv-torch .containers dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+	rm -rf .venv .venv-clients .venv-infinity .venv-torch .containers dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
 
 $(BASE): pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
@@ -61,6 +69,20 @@ $(BASE): pyproject.toml
 
 $(DEV): $(BASE)
 	.venv/bin/python $(PIP) -e '.[dev]'
+	touch $@
+
+# a peer, for the benchmarks alone; the torchvision that it brings is a CUDA build, which cannot be imported
+$(INFINITY):
+	test -x .venv-infinity/bin/python || $(PYTHON) -m venv .venv-infinity
+	.venv-infinity/bin/python $(PIP) torch==2.13.0
+	.venv-infinity/bin/python $(PIP) 'infinity-emb[all]==0.0.78'
+	.venv-infinity/bin/python -m pip uninstall --quiet --yes torchvision
+	touch $@
+
+# they pin older versions of what we use, and so live by themselves
+$(CLIENTS): pyproject.toml
+	test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python $(PIP) -e '.[dev,clients]'
 	touch $@
 
 # torch first and by itself: any other order pulls gigabytes of CUDA packages

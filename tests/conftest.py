@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,7 +43,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     no_torch = pytest.mark.skip(reason="torch is not installed")
     no_nncf = pytest.mark.skip(reason="nncf is not installed")
     no_real = pytest.mark.skip(reason=f"HARDTACK_REAL: no such folder: {_REAL}")
+    no_browser = pytest.mark.skip(reason="no chromedriver: apt-get install chromium chromium-driver")
     for item in items:
+        if item.get_closest_marker("browser") and shutil.which("chromedriver") is None:
+            item.add_marker(no_browser)
         if item.get_closest_marker("torch") and importlib.util.find_spec("torch") is None:
             item.add_marker(no_torch)
         if item.get_closest_marker("int8") and importlib.util.find_spec("nncf") is None:

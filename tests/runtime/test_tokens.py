@@ -134,3 +134,39 @@ def test_several_threads_get_the_same_answers() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(60, 60), (300, 60), (60, 300), (2000, 1999), (1999, 2000), (70, 71), (71, 70), (2000, 1)]
+)
+def test_a_pair_of_two_long_parts_is_what_the_tokenizer_itself_makes_of_it(first: int, second: int) -> None:
+    words = ("a", "b", "c", "d", "e")
+    pair = tuple(
+        " ".join(words[(n * n + part) % 5] for n in range(count)) for part, count in enumerate((first, second))
+    )
+    made_for = tokens(replace(SIXTEEN, max_length=12))
+    plain = made_for._tokenizer.encode(pair[0], pair[1])
+    made = made_for.pairs([(pair[0], pair[1])])[0]
+    assert made.ids.tolist() == plain.ids
+    assert made.types.tolist() == plain.type_ids
+    assert made.cut
+
+
+def test_a_pair_of_two_books_is_cut_at_once() -> None:
+    book = "a " * 20_000
+    assert len(tokens(replace(SIXTEEN, max_length=12)).pairs([(book, book)])[0]) == 12
+
+
+def test_what_was_cut_says_so() -> None:
+    made_for = tokens(replace(SIXTEEN, max_length=5))
+    assert [text.cut for text in made_for.texts(["a b", "a b c d e"])] == [False, True]
+
+
+def test_spelling_cuts_nothing_and_decoding_gives_the_text_back() -> None:
+    made_for = tokens(replace(SIXTEEN, max_length=5))
+    text = "a b " * 20
+    pieces = made_for.spell(text)
+    assert [piece.special for piece in pieces] == [True, *[False] * 40, True]
+    assert {text[piece.start : piece.stop] for piece in pieces[1:-1]} == {"a", "b"}
+    assert made_for.spell(text, special=False) == pieces[1:-1]
+    assert made_for.decode([piece.id for piece in pieces[1:-1]]) == text.strip()

@@ -51,8 +51,11 @@ class Serving:
         ready = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(ready,))
         self._reader.start()
-        assert ready.wait(60), "".join(self.lines)
-        assert self.url, "".join(self.lines)
+        ready.wait(60)
+        if not self.url:
+            self.process.kill()
+            self.__exit__(None, None, None)
+            raise AssertionError("".join(self.lines))
         return self
 
     def __exit__(

@@ -165,6 +165,17 @@ def test_tei_tokenize_cuts_nothing(served: Serving) -> None:
     assert pieces[-2]["stop"] == 6 * 300 - 1
 
 
+def test_one_address_for_all(served: Serving, embedder: Embedder, reranker: Reranker) -> None:
+    comparison = {"inputs": {"source_sentence": TEXTS[0], "sentences": TEXTS[1:]}}
+    assert served.post("/models/emb/", comparison).json == served.post("/models/emb/similarity", comparison).json
+    ranking = {"query": "light", "texts": TEXTS}
+    assert served.post("/", ranking).json == served.post("/rerank", ranking).json
+    labels = {"inputs": "light", "model": "classify"}
+    assert served.post("/", labels).status == served.post("/predict", labels).status == 424
+    for body in ({}, {"inputs": 7, "model": "emb"}, {"inputs": {}, "model": "emb"}):
+        assert served.post("/", body).status == 422
+
+
 def test_tei_info(served: Serving) -> None:
     said = served.get("/info?model=emb").json
     assert said["model_id"] == "tiny/bert"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hardtack.cli.output import Talk
 from hardtack.errors import Unable, UnknownModel
 from hardtack.finding import is_path
 from hardtack.loaders import make_manager
+from hardtack.offline.sealed import refuse_rings, seal_and_count
 from hardtack.places import find_lock, is_pantry
 from hardtack.settings import Settings, read_settings
 from hardtack.spec.lock_text import read_lock
@@ -27,6 +29,7 @@ _PACKAGES = ("uvicorn", "httptools", "uvloop", "orjson")
 @click.option("--port", default=8080, show_default=True, help="0 takes a free one.")
 @click.option("--lazy", is_flag=True, help="Load a model when it is first asked for.")
 @click.option("--idle", type=click.FloatRange(min=1), metavar="SECONDS", help="With --lazy: let go of a model after.")
+@click.option("--sealed", is_flag=True, help="Once loaded, have the kernel refuse this process every network.")
 @click.option("--accept-token-ids", is_flag=True, help="Take token ids for text; they must be this model's own.")
 @click.option("--max-body", default=8 * 2**20, show_default=True, metavar="BYTES", help="Of one request.")
 @click.option("--max-texts", default=2048, show_default=True, help="Texts or pairs in one request.")
@@ -39,6 +42,7 @@ def command(
     port: int,
     lazy: bool,
     idle: float | None,
+    sealed: bool,
     accept_token_ids: bool,
     max_body: int,
     max_texts: int,
@@ -90,7 +94,15 @@ def command(
         models = ", ".join(offer.key for offer in offers)
         talk.say(f"serving {models} on {url}, ready after {time.perf_counter() - began:.2f} s")
 
-    serve(offers, manager, setup, ready=ready)
+    def seal() -> Callable[[], Mapping[str, int]]:
+        done = seal_and_count()
+        count = "and counts what it tries" if done.counted else f"but cannot count what it tries: {done.why_not}"
+        talk.say(f"sealed: the kernel refuses this process every network from here on, {count}")
+        return done.denied
+
+    if sealed:
+        refuse_rings()  # before there is a loop, which would have one
+    serve(offers, manager, setup, seal=seal if sealed else None, ready=ready)
 
 
 def _where(which: tuple[str, ...], settings: Settings) -> tuple[Settings, list[str]]:

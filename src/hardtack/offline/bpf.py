@@ -169,3 +169,27 @@ def network_filter(abi: Abi, verdict: int) -> bytes:
             Return(ALLOW),
         ]
     )
+
+
+def ring_filter(abi: Abi, verdict: int) -> bytes:
+    """A filter of ``io_uring_setup`` alone; calls through another ABI are refused as well, for they might be it.
+
+    Args:
+        abi: the machine's numbers.
+        verdict: what a refused call gets.
+    """
+    alien: list[Step] = [] if abi.alien_from is None else [Jump(abi.alien_from, "refuse", at_least=True)]
+    return assemble(
+        [
+            Load(_ARCH),
+            Jump(abi.audit, "native"),
+            Return(verdict),
+            Label("native"),
+            Load(_NUMBER),
+            *alien,
+            Jump(abi.io_uring_setup, "refuse"),
+            Return(ALLOW),
+            Label("refuse"),
+            Return(verdict),
+        ]
+    )

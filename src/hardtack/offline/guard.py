@@ -197,11 +197,11 @@ def seal() -> None:
     try:
         rings = descriptors.open_rings()
         if rings:
-            raise _not_proven(f"descriptor {rings[0]} is an io_uring, which can open sockets past any filter")
+            raise not_proven(f"descriptor {rings[0]} is an io_uring, which can open sockets past any filter")
         syscalls.install_everywhere(bpf.network_filter(syscalls.abi(), bpf.refuse_with(bpf.REFUSAL)))
         syscalls.check_that_it_refuses()
     except OSError as error:
-        raise _not_proven(syscalls.reason(error)) from error
+        raise not_proven(syscalls.reason(error)) from error
 
 
 def _supervise(
@@ -230,7 +230,7 @@ def _supervise(
                     start, env=env, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=(*pass_fds, theirs.fileno())
                 )
         except OSError as error:
-            raise _not_proven(f"the guard's own process could not be started: {error}") from error
+            raise not_proven(f"the guard's own process could not be started: {error}") from error
         try:
             with _signals_go_to(ours):
                 masked.close()
@@ -239,10 +239,10 @@ def _supervise(
             ours.close()  # should we be interrupted, this tells the warden to end it all
             warden.wait()
     if not message:
-        raise _not_proven(f"the guard's own process ended early, with status {warden.returncode}")
+        raise not_proven(f"the guard's own process ended early, with status {warden.returncode}")
     report: dict[str, Any] = json.loads(message)
     if "cannot" in report:
-        raise _not_proven(report["cannot"])
+        raise not_proven(report["cannot"])
     return report
 
 
@@ -288,7 +288,8 @@ def _kernel() -> str:
     return f"{platform.system()} {platform.release()} {platform.machine()}"
 
 
-def _not_proven(why: str) -> NotProven:
+def not_proven(why: str) -> NotProven:
+    """That the network cannot be taken away, and why."""
     return NotProven(
         "the network cannot be taken away here, so nothing is proven",
         where=_kernel(),

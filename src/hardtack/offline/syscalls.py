@@ -22,6 +22,7 @@ _GET_NOTIF_SIZES = 3
 _FLAG_TSYNC = 1 << 0
 _FLAG_SPEC_ALLOW = 1 << 2
 _FLAG_NEW_LISTENER = 1 << 3
+_FLAG_TSYNC_ESRCH = 1 << 4
 _FLAG_WAIT_KILLABLE_RECV = 1 << 5
 # linux/prctl.h
 _PR_SET_CHILD_SUBREAPER = 36
@@ -79,15 +80,32 @@ def install_watched(program: bytes) -> int:
     Raises:
         OSError: the kernel would not.
     """
+    return _install_listening(program, 0)
+
+
+def install_watched_everywhere(program: bytes) -> int:
+    """Put a filter on every thread of this process, for good, and hear of every NOTIFY verdict.
+
+    Returns:
+        The listener, as :func:`install_watched` gives it; another process has to read it.
+
+    Raises:
+        OSError: the kernel would not, or a thread has a filter of its own.
+    """
+    # Linux 5.7: both return something, so the kernel wants to be told that failure is to be an error, not a thread
+    return _install_listening(program, _FLAG_TSYNC | _FLAG_TSYNC_ESRCH)
+
+
+def _install_listening(program: bytes, flags: int) -> int:
     try:
         # Linux 5.19: once the supervisor has a call in hand, only a deadly signal interrupts it. Before, any signal
         # did, the kernel restarted the call, and one attempt was seen twice. See
         # SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV in Documentation/userspace-api/seccomp_filter.rst.
-        return _install(program, _FLAG_NEW_LISTENER | _FLAG_WAIT_KILLABLE_RECV)
+        return _install(program, flags | _FLAG_NEW_LISTENER | _FLAG_WAIT_KILLABLE_RECV)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-    return _install(program, _FLAG_NEW_LISTENER)
+    return _install(program, flags | _FLAG_NEW_LISTENER)
 
 
 def notification_sizes() -> tuple[int, int]:

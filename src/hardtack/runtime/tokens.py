@@ -23,6 +23,7 @@ from hardtack.runtime.on_demand import on_demand
 
 Ids = NDArray[np.int64]
 Pair = tuple[str, str]
+_FAR = 4  # characters for each token that is kept, from which on both parts of a pair count as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +146,27 @@ class Tokens:
         """
         for pair in pairs:
             check_texts(pair)
-        encodings, stands_for = self._encode([(first, second) for first, second in pairs])
+        encodings, stands_for = self._encode([self._bounded(pair) for pair in pairs])
         return [self._take(encoding, stands_for) for encoding in encodings]
+
+    def _bounded(self, pair: Pair) -> Pair:
+        """A pair, each part cut far beyond what can be kept, where both are long.
+
+        The tokenizer makes an encoding of every piece of what it cuts off one part with every piece of the other: of
+        two books it makes millions. See ``truncate_encodings`` and the template's ``merge`` in
+        https://github.com/huggingface/tokenizers/tree/main/tokenizers/src
+        """
+        first, second = pair
+        longest = self.tokenizing.max_length
+        if not self._cut or longest is None or min(len(first), len(second)) <= _FAR * longest:
+            return (first, second)
+        for number, text in enumerate(pair):
+            _check_encodable(text, number)
+        tokenizer, _ = self._for(pair)
+        one, other = (tokenizer.encode(text, add_special_tokens=self.tokenizing.special) for text in pair)
+        # the part that is longer stays so: where both are cut in half, it keeps the odd token
+        more = _count(one) - _count(other)
+        return (_head(first, one, 2 if more > 0 else 1), _head(second, other, 2 if more < 0 else 1))
 
     def spell(self, text: str, *, special: bool = True) -> list[Piece]:
         """Every token of a text, whatever its length: nothing is cut.
@@ -199,6 +219,17 @@ class Tokens:
                 found=f"{worst} for {whole.id_to_token(worst)!r}", mend="hardtack verify",
             )  # fmt: skip
         return Tokenized(ids, np.array(encoding.type_ids, dtype=np.int64), bool(encoding.overflowing))
+
+
+def _count(encoding: Encoding) -> int:
+    """Tokens of a text without the special ones, those that were cut off among them."""
+    return sum(each.special_tokens_mask.count(0) for each in (encoding, *encoding.overflowing))
+
+
+def _head(text: str, encoding: Encoding, pieces: int) -> str:
+    """A text up to the end of so many pieces of what was cut off."""
+    rest = encoding.overflowing
+    return text[: max(stop for _, stop in rest[pieces - 1].offsets)] if len(rest) > pieces else text
 
 
 def _pieces(encoding: Encoding) -> Iterator[Piece]:

@@ -78,6 +78,8 @@ class App:
         self._prefix = secrets.token_hex(4)
         self._numbers = count(1)
         self._date = (0, b"")
+        self.asked = 0
+        """How many requests came."""
         self.last = False
         """Whether every answer is its connection's last: the service is ending."""
 
@@ -86,6 +88,7 @@ class App:
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])
         began = time.perf_counter()
+        self.asked += 1
         call = self._call(scope)
         measures = self._service.measures
         shown = call.endpoint.path if call.endpoint else "other"
@@ -137,10 +140,11 @@ class App:
             self._check_key(call)
             if endpoint is None:
                 return self._nowhere(call)
-            values: dict[str, Any] = {}
+            asked = Asked({}, call.model, call.id)
             if endpoint.fields:
-                values = read_body(endpoint.fields, await self._body(call, receive))
-            handling = endpoint.handle(self._service, Asked(values, call.model, call.id))
+                body = await self._body(call, receive)
+                asked = Asked(read_body(endpoint.fields, body), call.model, call.id, body)
+            handling = endpoint.handle(self._service, asked)
             return await (_watched(handling, receive) if endpoint.fields else handling)
         except Refusal as refusal:
             return call.dialect.refuse(refusal, call.id)

@@ -28,11 +28,13 @@ class Asked:
         values: of the endpoint's fields.
         model: the model that the path names, or None.
         id: the request's id.
+        body: as it came; empty where there is none.
     """
 
     values: Mapping[str, Any]
     model: str | None
     id: str
+    body: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
-_STARTED = time.time()
+STARTED = time.time()
 
 
 class Counter:
@@ -69,6 +69,10 @@ class Histogram:
             self._sums[labels] = 0.0
         counts[bisect_left(self._bounds, figure)] += 1
         self._sums[labels] += figure
+
+    def count(self, *labels: str) -> int:
+        """How many figures there were."""
+        return sum(self._counts.get(labels, ()))
 
     def quantile(self, share: float, *labels: str) -> float:
         """About where a share of the figures lies below, interpolated within a bound; 0 where there are none."""
@@ -145,7 +149,7 @@ def _process() -> list[Gauge]:
     return [
         Gauge("process_resident_memory_bytes", "Resident memory.", lambda: {(): float(resident_bytes())}),
         Gauge("process_cpu_seconds_total", "User and system CPU time.", lambda: {(): cpu()}, kind="counter"),
-        Gauge("process_start_time_seconds", "When it started, since the epoch.", lambda: {(): _STARTED}),
+        Gauge("process_start_time_seconds", "When it started, since the epoch.", lambda: {(): STARTED}),
         Gauge("process_threads", "Threads of Python.", lambda: {(): float(threading.active_count())}),
     ]
 

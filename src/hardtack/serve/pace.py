@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 _MEMORY = 10.0  # seconds of work after which what was seen counts a third
+_LEAST = 0.5  # seconds of work below which nothing can be told
 
 
 class Pace:
@@ -38,5 +39,5 @@ class Pace:
         self._seconds = self._seconds * fade + passed
 
     def seconds(self, tokens: int) -> float:
-        """How long so many tokens would take; 0 where nothing was seen yet."""
-        return tokens * self._seconds / self._tokens if self._tokens else 0.0
+        """How long so many tokens would take; 0 where too little was seen to say so: first batches are slow."""
+        return tokens * self._seconds / self._tokens if self._seconds > _LEAST else 0.0

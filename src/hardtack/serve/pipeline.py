@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from hardtack.errors import HardtackError
@@ -24,12 +25,11 @@ from hardtack.runtime.vectors import normalize
 from hardtack.serve.limits import Limits
 from hardtack.serve.metrics import Measures
 from hardtack.serve.refusals import Kind, Refusal, refusal_of
-from hardtack.serve.shelf import Shelf, Shelved, Slot
+from hardtack.serve.shelf import ANY_TASK, Shelf, Shelved, Slot
 from hardtack.serve.work import Choice, Prompted, Question
 from hardtack.spec.words import Task
 
 Floats = NDArray[np.float32]
-_ANY = (Task.EMBED, Task.RERANK, Task.CLASSIFY)
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,20 @@ class Service:
         shelf: the models.
         limits: what a request may be.
         measures: hears of everything.
+        accept_token_ids: whether token ids are taken for text.
+        lazy: whether it is ready before its models are in memory.
+        keys: whether it asks for a key, for the page to know.
     """
 
     def __init__(
-        self, shelf: Shelf, limits: Limits, measures: Measures, *, accept_token_ids: bool = False, lazy: bool = False
+        self,
+        shelf: Shelf,
+        limits: Limits,
+        measures: Measures,
+        *,
+        accept_token_ids: bool = False,
+        lazy: bool = False,
+        keys: bool = False,
     ) -> None:
         self.shelf = shelf
         self.limits = limits
@@ -79,6 +89,7 @@ class Service:
         self.ending = False
         self.denied: Callable[[], Mapping[str, int]] | None = None
         """What the kernel refused to this process, where it is sealed."""
+        self.keys = keys
         self._lazy = lazy
         self._loop = asyncio.get_running_loop()
 
@@ -205,17 +216,21 @@ class Service:
                 answers = await shelved.scheduler.answer(ticket, payloads, lengths, chosen)
             return Labelled(answers, sum(lengths))
 
-    async def spell(self, which: str | None, texts: Sequence[str], *, special: bool) -> list[list[Piece]]:
-        """The tokens of texts, spelled out, nothing cut.
+    async def spell(
+        self, which: str | None, texts: Sequence[str], show: Callable[[list[Piece]], Any], *, special: bool
+    ) -> bytes:
+        """The tokens of texts, spelled out, nothing cut; a list of what ``show`` makes of each text's, as JSON.
 
         Raises:
             Refusal: there is no such model.
         """
-        async with self._held(self.shelf.find(which, _ANY)) as shelved:
+        async with self._held(self.shelf.find(which, ANY_TASK)) as shelved:
             tokens = shelved.model.tokens
-            spelled: list[list[Piece]] = await self.shelf.aside(
-                lambda: [tokens.spell(text, special=special) for text in texts], small=self._guess(texts)[0]
-            )
+
+            def call() -> bytes:  # the whole of it aside: a book has a million pieces
+                return orjson.dumps([show(tokens.spell(text, special=special)) for text in texts])
+
+            spelled: bytes = await self.shelf.aside(call, small=self._guess(texts)[0])
             return spelled
 
     async def decode(self, which: str | None, ids: Sequence[Sequence[int]], *, skip_special: bool) -> list[str]:
@@ -224,7 +239,7 @@ class Service:
         Raises:
             Refusal: there is no such model.
         """
-        async with self._held(self.shelf.find(which, _ANY)) as shelved:
+        async with self._held(self.shelf.find(which, ANY_TASK)) as shelved:
             tokens = shelved.model.tokens
             small = sum(map(len, ids)) <= self.limits.small_tokens
             texts: list[str] = await self.shelf.aside(

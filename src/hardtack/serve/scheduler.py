@@ -89,7 +89,7 @@ class Scheduler:
             expected = self._pace.seconds(self.tokens)
             if self.texts + texts > self._limits.queue or expected > self._limits.wait:
                 raise _overloaded(expected - self._limits.wait / 2)
-        return Ticket(self, texts, tokens)
+        return Ticket(self, texts, tokens, self._clock())
 
     async def answer(
         self, ticket: Ticket, payloads: Sequence[Any], lengths: Sequence[int], group: Hashable = None
@@ -105,7 +105,7 @@ class Scheduler:
         ticket.count(sum(lengths))
         small = len(payloads) <= self._limits.small_texts and ticket.tokens <= self._limits.small_tokens
         answer = _Answer(self._loop.create_future(), [None] * len(payloads), ticket)
-        job = Job(small=small, left=len(payloads), born=self._clock(), owner=answer)
+        job = Job(small=small, left=len(payloads), born=ticket.born, owner=answer)
         rows = [Row(job, place, lengths[place], payload) for place, payload in enumerate(payloads)]
         self._waiting.add(rows, group)
         self._begin()
@@ -164,8 +164,9 @@ class Scheduler:
 class Ticket:
     """A request's place in a queue; see :meth:`Scheduler.admit`."""
 
-    def __init__(self, scheduler: Scheduler, texts: int, tokens: int) -> None:
+    def __init__(self, scheduler: Scheduler, texts: int, tokens: int, born: float) -> None:
         self._scheduler = scheduler
+        self.born = born
         self.texts = texts
         self.tokens = tokens
 

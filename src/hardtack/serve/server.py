@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import socket
 import sys
@@ -32,6 +31,13 @@ from hardtack.serve.shelf import Offer, Shelf
 LOOPBACK = "127.0.0.1"
 PORT = 8080
 
+_SWITCH = 0.0005
+"""Seconds for which one thread may keep the interpreter from the others: by default ten times as long, in which a batch
+that is ready would wait for the loop, and the engine for the batch."""
+
+_LINGER_MOST = 10.0
+"""Seconds after which open connections are no longer listened to, however many requests still come."""
+
 Denied = Callable[[], Mapping[str, int]]
 """What was refused to this process so far: attempt → how often."""
 
@@ -51,7 +57,8 @@ class Setup:
         idle: seconds without work after which a lazy service lets go of a model; None: never.
         accept_token_ids: take token ids for text.
         log: how the lines look.
-        linger: seconds in which, on SIGTERM, open connections are still listened to: their requests may be on the way.
+        linger: seconds without a request after which, on SIGTERM, open connections are no longer listened to: their
+            requests may be on the way.
     """
 
     host: str = LOOPBACK
@@ -89,9 +96,8 @@ def serve(
         Unable: the port is taken, or not ours to take; or the server's own packages are not installed.
         HardtackError: a model cannot be loaded.
     """
-    # an io_uring, which libuv opens for reading files, would open sockets past any filter; it must be off before uvloop
-    os.environ["UV_USE_IO_URING"] = "0"
     new_loop = _loop_factory()
+    sys.setswitchinterval(_SWITCH)
     with (
         contextlib.closing(_listen(setup.host, setup.port)) as listening,
         asyncio.Runner(loop_factory=new_loop) as runner,
@@ -110,7 +116,9 @@ async def _serve(
 ) -> None:
     measures = Measures()
     shelf = Shelf(offers, manager, limits=setup.limits, measures=measures, idle=setup.idle if setup.lazy else None)
-    service = Service(shelf, setup.limits, measures, accept_token_ids=setup.accept_token_ids, lazy=setup.lazy)
+    service = Service(
+        shelf, setup.limits, measures, accept_token_ids=setup.accept_token_ids, lazy=setup.lazy, keys=bool(setup.keys)
+    )
     app = App(service, Keys(setup.keys), RequestLog(setup.log, write))
     server, stop = _make_server(app, ceil(setup.limits.wait) + 20)
     url = _url(listening)
@@ -166,6 +174,7 @@ def _make_server(app: App, patience: int) -> tuple[Any, Callable[[], None]]:
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         backlog=2048,
@@ -194,8 +203,14 @@ def _signals(service: Service, app: App, server: Any, stop: Callable[[], None], 
         app.last = True
         for listener in getattr(server, "servers", ()):
             listener.close()
+        loop.call_later(linger, look, app.asked, loop.time() + _LINGER_MOST)
+
+    def look(asked: int, last: float) -> None:
         # connections that are open may have a request on its way: they are answered, and told that it was the last
-        loop.call_later(linger, stop)
+        if app.asked == asked or loop.time() > last:
+            stop()
+        else:
+            loop.call_later(linger, look, app.asked, last)
 
     caught = (signal.SIGTERM, signal.SIGINT)
     for signum in caught:

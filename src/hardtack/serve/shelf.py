@@ -24,6 +24,8 @@ from hardtack.serve.scheduler import Ran, Scheduler
 from hardtack.serve.work import Worker, worker_of
 from hardtack.spec.words import Task
 
+ANY_TASK = (Task.EMBED, Task.RERANK, Task.CLASSIFY)
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -99,7 +101,8 @@ class Shelf:
         self._idle = idle
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._loaders = Crew("load", 2, self._loop)
+        # one at a time: a load keeps several CPUs busy by itself, and what it adds to memory can be told
+        self._loaders = Crew("load", 1, self._loop)
         self._counters = {small: Crew("count" if small else "count-bulk", 1, self._loop) for small in (True, False)}
         measures.add(Gauge("te_queue_size", "Texts that wait or run.", self._queued, ("model",)))
         measures.add(Gauge("hardtack_model_loaded", "Whether a model is in memory.", self._loaded, ("model", "task")))
@@ -208,6 +211,7 @@ class Shelf:
             )
             counting = {small: Counting(worker.count, crew) for small, crew in self._counters.items()}
             slot.shelved = Shelved(worker, scheduler, counting, self._clock())
+            self._loaders.do(worker.warm_many, lambda *_: None)
             return slot.shelved
         finally:
             slot.loading = None

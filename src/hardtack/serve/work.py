@@ -23,6 +23,7 @@ Floats = NDArray[np.float32]
 
 _WARM_ROWS = (1, 4, 32)
 _WARM_WORDS = (1, 12, 28)
+_MANY = 64
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ class Worker(Protocol):
         """Run what is run most, so that the first requests do not pay for new shapes."""
         ...
 
+    def warm_many(self) -> None:
+        """Run several batches at once, for which an engine may have more to make ready than for one."""
+        ...
+
 
 def worker_of(model: Model) -> Worker:
     """The worker for a model's kind."""
@@ -101,6 +106,10 @@ class EmbedWorker:
         for tokens in _warm(self.count, lambda words: words):
             self.run([Prompted(each) for each in tokens])
 
+    def warm_many(self) -> None:
+        """See :class:`Worker`."""
+        self.run([Prompted(each) for each in self.count(["a a"] * _MANY)])
+
     def _encode(self, payloads: Sequence[Prompted]) -> Floats:
         return self.model.encode_tokens([each.tokens for each in payloads], prompt=payloads[0].prompt)
 
@@ -124,6 +133,10 @@ class RerankWorker:
         for payloads in _warm(self.count, lambda words: (words, words)):
             self.run(payloads)
 
+    def warm_many(self) -> None:
+        """See :class:`Worker`."""
+        self.run(self.count([("a", "a")] * _MANY))
+
 
 class ClassifyWorker:
     """Questions of one choice → labels with their scores."""
@@ -143,6 +156,11 @@ class ClassifyWorker:
         """See :class:`Worker`. A classifier that has no labels of its own is warmed by its first request."""
         if self.model.layout.labels or getattr(self.model, "groups", ()):
             self.run([Question("a", Choice())])
+
+    def warm_many(self) -> None:
+        """See :class:`Worker`."""
+        if self.model.layout.labels or getattr(self.model, "groups", ()):
+            self.run([Question("a", Choice())] * _MANY)
 
     def _classify(self, questions: Sequence[Question]) -> list[Classified]:
         choice = questions[0].choice

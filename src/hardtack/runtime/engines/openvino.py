@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import chain, count, islice, pairwise
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -178,6 +179,8 @@ class OpenVinoEngine:
         self._many = many
         self._lone = lone
         self._compiling = threading.Lock()
+        self._counting = threading.Lock()
+        self._lone_ones = 0
         self._graphs = {lone: _Streams(compile_for(lone), lone)}
 
     @property
@@ -208,9 +211,23 @@ class OpenVinoEngine:
             self._weights = None
 
     def _run_lone(self, feed: Feed, deliver: Deliver) -> None:
-        pieces: list[NDArray[np.float32]] = []
-        self._streams(self._lone).run(cut(feed, self._lone), lambda _, rows: pieces.append(rows))
-        deliver(0, pieces[0] if len(pieces) == 1 else np.concatenate(pieces))
+        with self._counting:
+            self._lone_ones += 1
+            # lone batches of several callers at once are many; what that would have to be compiled for does not wait
+            several = self._lone_ones > 1 and self._many in self._graphs
+        try:
+            if several:
+                rows = self._streams(self._many).infer(feed)
+            elif self._lone == 1:
+                rows = self._streams(1).infer(feed)
+            else:
+                pieces: list[NDArray[np.float32]] = []
+                self._streams(self._lone).run(cut(feed, self._lone), lambda _, piece: pieces.append(piece))
+                rows = np.concatenate(pieces)
+        finally:
+            with self._counting:
+                self._lone_ones -= 1
+        deliver(0, rows)
 
     def _streams(self, count: int) -> _Streams:
         with self._compiling:
@@ -220,13 +237,14 @@ class OpenVinoEngine:
 
 
 class _Streams:
-    """A graph compiled for some streams, and a thread for each of them."""
+    """A graph compiled for some streams, a request for each of them, and threads to run many batches."""
 
     def __init__(self, compiled: Any, count: int) -> None:
-        self._compiled = compiled
         self._count = count
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="hardtack-openvino")
-        self._own = threading.local()  # a request runs one batch at a time: one for each thread
+        self._requests: SimpleQueue[Any] = SimpleQueue()  # those that run nothing now
+        for _ in range(count):
+            self._requests.put(compiled.create_infer_request())
 
     def run(self, feeds: Iterable[Feed], deliver: Deliver) -> None:
         under_way: deque[Future[NDArray[np.float32]]] = deque()
@@ -235,7 +253,7 @@ class _Streams:
             for feed in feeds:
                 if len(under_way) == 2 * self._count:
                     deliver(next(numbers), under_way.popleft().result())
-                under_way.append(self._threads.submit(self._infer, feed))
+                under_way.append(self._threads.submit(self.infer, feed))
             while under_way:
                 deliver(next(numbers), under_way.popleft().result())
         finally:
@@ -244,18 +262,20 @@ class _Streams:
                 future.cancel()
             wait(under_way)
 
+    def infer(self, feed: Feed) -> NDArray[np.float32]:
+        """Run one batch on the caller's own thread, once a stream is free."""
+        request = self._requests.get()
+        try:
+            request.infer(dict(feed), share_inputs=True)
+            rows: NDArray[np.float32] = request.get_output_tensor(0).data
+            return rows.copy()
+        finally:
+            self._requests.put(request)
+
     def close(self) -> None:
         self._threads.shutdown()
-        self._own = threading.local()
-        self._compiled = None
-
-    def _infer(self, feed: Feed) -> NDArray[np.float32]:
-        request = getattr(self._own, "request", None)
-        if request is None:
-            request = self._own.request = self._compiled.create_infer_request()
-        request.infer(dict(feed), share_inputs=True)
-        rows: NDArray[np.float32] = request.get_output_tensor(0).data
-        return rows.copy()
+        for _ in range(self._count):
+            self._requests.get()  # waits for what other threads have under way
 
 
 def cut(feed: Feed, pieces: int) -> list[Feed]:

@@ -5,7 +5,8 @@ https://huggingface.github.io/text-embeddings-inference/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from hardtack import __version__
 from hardtack.runtime.classifier import HeadClassifier
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.reranker import Reranker, sigmoid
-from hardtack.serve.exchange import Answer, Asked, Dialect, Endpoint, answer_json, join_json, texts_of
+from hardtack.runtime.tokens import Piece
+from hardtack.serve.exchange import Answer, Asked, Dialect, Endpoint, Handler, answer_json, join_json, texts_of
 from hardtack.serve.fields import (
+    ANYTHING,
     FLAG,
     TEXT,
     TEXTS,
@@ -26,11 +29,13 @@ from hardtack.serve.fields import (
     is_text,
     list_of,
     many,
+    read_body,
     refuse,
     whole,
     word,
 )
 from hardtack.serve.refusals import Kind, Refusal
+from hardtack.serve.shelf import ANY_TASK
 from hardtack.spec.words import Task
 
 if TYPE_CHECKING:
@@ -103,6 +108,10 @@ PREDICT = (
     Field("raw_scores", FLAG, "Logits instead of probabilities.", default=False),
     _MODEL,
 )  # fmt: skip
+ROOT = (
+    Field("inputs", ANYTHING, "As the path that is meant has it."),
+    _MODEL,
+)
 TOKENIZE = (
     Field("inputs", TEXTS, "One text or several.", required=True),
     Field("add_special_tokens", FLAG, "Whether special tokens are added.", default=True),
@@ -229,17 +238,16 @@ async def tokenize(service: Service, asked: Asked) -> Answer:
     """``POST /tokenize``."""
     values = asked.values
     texts = texts_of(values["inputs"], service.limits.texts, "inputs")
-    spelled = await service.spell(values["model"] or asked.model, texts, special=values["add_special_tokens"])
-    return answer_json(
-        [
-            [
-                {"id": piece.id, "text": piece.text, "special": piece.special}
-                | ({} if piece.special else {"start": piece.start, "stop": piece.stop})
-                for piece in pieces
-            ]
-            for pieces in spelled
-        ]
-    )
+    which = values["model"] or asked.model
+    return Answer(await service.spell(which, texts, _shown, special=values["add_special_tokens"]))
+
+
+def _shown(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
+    return [
+        {"id": piece.id, "text": piece.text, "special": piece.special}
+        | ({} if piece.special else {"start": piece.start, "stop": piece.stop})
+        for piece in pieces
+    ]
 
 
 async def decode(service: Service, asked: Asked) -> Answer:
@@ -255,7 +263,7 @@ async def decode(service: Service, asked: Asked) -> Answer:
 
 async def info(service: Service, asked: Asked) -> Answer:
     """``GET /info``: text-embeddings-inference's fields of one model, and all about all of them beside it."""
-    slot = service.shelf.find(asked.model, [Task.EMBED, Task.RERANK, Task.CLASSIFY]) if asked.model else None
+    slot = service.shelf.find(asked.model, ANY_TASK) if asked.model else None
     slot = slot or next(iter(service.shelf.slots.values()))
     model = slot.shelved.model if slot.shelved else None
     kind: dict[str, Any] = {}
@@ -293,9 +301,24 @@ async def info(service: Service, asked: Asked) -> Answer:
     )
 
 
+async def root(service: Service, asked: Asked) -> Answer:
+    """``POST /``, where clients know one address only, as huggingface_hub's does: what is meant is in the body."""
+    which = asked.values["model"] or asked.model
+    handle: Handler
+    fields: Sequence[Field]
+    if isinstance(asked.values["inputs"], dict):
+        handle, fields = similarity, SIMILARITY
+    elif asked.values["inputs"] is None:
+        handle, fields = rerank, RERANK
+    else:
+        task = service.shelf.find(which, ANY_TASK).offer.task
+        handle, fields = (embed, EMBED) if task is Task.EMBED else (predict, PREDICT)
+    return await handle(service, replace(asked, values=read_body(fields, asked.body)))
+
+
 ENDPOINTS = (
     Endpoint("POST", "/embed", TEI, embed, "Vectors of texts.", EMBED),
-    Endpoint("POST", "/", TEI, embed, "As /embed, where clients know one address only.", EMBED),
+    Endpoint("POST", "/", TEI, root, "As /embed, /similarity, /predict or /rerank, as body and model have it.", ROOT),
     Endpoint("POST", "/rerank", TEI, rerank, "Texts by how well they answer a query.", RERANK),
     Endpoint("POST", "/predict", TEI, predict, "Labels of texts or pairs.", PREDICT),
     Endpoint("POST", "/similarity", TEI, similarity, "How like one text is to others.", SIMILARITY),
