@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from tests import cranfield, references
-from tests.shapes import COSINE, SHAPES, Figures, Shape, made_up, measure
+from tests.shapes import COSINE, SHAPES, Figures, Rows, Shape, made_up, measure, reference
 
 from hardtack.errors import UnsupportedModel
 from hardtack.runtime.embedder import Embedder
@@ -64,17 +64,18 @@ def _row(shape: Shape, minilm: Path, scratch: Path) -> str:
     else:
         directory, texts = shape.lay_out(scratch, full=True), made_up(48, 100)
     try:
-        exact = measure(shape, directory, texts, Precision.FP32)
-        half = _half(shape, directory, texts)
+        theirs = reference(shape, directory, texts)
+        exact = measure(shape, directory, texts, Precision.FP32, theirs)
+        half = _half(shape, directory, texts, theirs)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     rounded = "– | –" if half is None else f"{half.cosine:.6f} | {half.rank:.4f}"
     return f"| {shape.name} | {shape.task.value} | {shape.said} | {exact.cosine:.6f} | {exact.swapped} | {rounded} |"
 
 
-def _half(shape: Shape, directory: Path, texts: list[str]) -> Figures | None:
+def _half(shape: Shape, directory: Path, texts: list[str], theirs: Rows) -> Figures | None:
     try:
-        return measure(shape, directory, texts, Precision.BF16)
+        return measure(shape, directory, texts, Precision.BF16, theirs)
     except UnsupportedModel:
         return None  # this CPU does not multiply bf16, or the model has no products
 

@@ -69,17 +69,19 @@ def bidirectional(directory: Path, texts: Sequence[list[int]], pooling: str = "a
 
 
 def likelihoods(directory: Path, prompts: Sequence[str], labels: Sequence[str]) -> Rows:
-    """By transformers' T5, from its loss: ``(n, labels)`` log-probabilities."""
+    """By transformers' T5, from its logits, teacher-forced: ``(n, labels)`` log-probabilities."""
     import torch
     from transformers import AutoTokenizer, T5ForConditionalGeneration
 
     model = T5ForConditionalGeneration.from_pretrained(directory, local_files_only=True, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    targets = [tokenizer(label, return_tensors="pt").input_ids for label in labels]
     rows = np.empty((len(prompts), len(labels)), np.float32)
     with torch.inference_mode():
         for row, prompt in enumerate(prompts):
-            for column, label in enumerate(labels):
-                target = tokenizer(label, return_tensors="pt").input_ids
-                given = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
-                rows[row, column] = -float(model(**given, labels=target).loss) * target.shape[1]
+            given = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
+            states = model.get_encoder()(**given)
+            for column, target in enumerate(targets):
+                logits = model(encoder_outputs=states, attention_mask=given.attention_mask, labels=target).logits
+                rows[row, column] = logits.log_softmax(-1).gather(2, target[..., None]).sum()
     return rows

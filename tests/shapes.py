@@ -122,9 +122,12 @@ def made_up(count: int, longest: int) -> list[str]:
     return [" ".join(rng.choice(WORDS, int(size))) for size in np.geomspace(2, longest, count)]
 
 
-def measure(shape: Shape, directory: Path, texts: Sequence[str], precision: Precision) -> Figures:
-    """Hold a model's answers against torch's."""
-    ours, theirs = _answers(shape, directory, texts, precision), _theirs(shape, directory, texts)
+def measure(
+    shape: Shape, directory: Path, texts: Sequence[str], precision: Precision, theirs: Rows | None = None
+) -> Figures:
+    """Hold a model's answers against torch's, which :func:`reference` gives."""
+    ours = _answers(shape, directory, texts, precision)
+    theirs = reference(shape, directory, texts) if theirs is None else theirs
     assert ours.shape == theirs.shape
     off = float(np.abs(ours - theirs).max())
     if shape.task is Task.EMBED:
@@ -151,7 +154,8 @@ def _answers(shape: Shape, directory: Path, texts: Sequence[str], precision: Pre
         model.close()
 
 
-def _theirs(shape: Shape, directory: Path, texts: Sequence[str]) -> Rows:
+def reference(shape: Shape, directory: Path, texts: Sequence[str]) -> Rows:
+    """Torch's answers in fp32."""
     if shape.task is Task.EMBED:
         return references.vectors(directory, texts, prompt=shape.prompt)
     if shape.kind.get("model_type") == "llama_bidirec":
