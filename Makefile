@@ -11,7 +11,7 @@ HUBS  = .venv-torch/.hubs
 CLIENTS = .venv-clients/.clients
 INFINITY = .venv-infinity/.infinity
 
-.PHONY: help demo test test-browser test-clients test-all test-world lint format bench starter-scores docs clean
+.PHONY: help demo test test-browser test-clients test-all test-world test-containers lint format bench starter-scores docs clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -35,6 +35,11 @@ test-all: test $(TORCH) $(HUBS)  ## those, and the ones with torch, with nncf an
 test-world: $(DEV)  ## those that take minutes or gigabytes: twenty kills, a killed gigabyte
 	.venv/bin/python -m pytest -q -m "world and not torch"
 
+# The wheels of OpenVINO alone are 60 MB, a base image 200 MB: what is dear is kept in .containers.
+test-containers: $(DEV)  ## images for real: docker, podman, compose, a registry; needs root on Debian, installs by apt
+	.venv/bin/python $(PIP) -e '.[dev,containers]'
+	.venv/bin/python -m pytest -q -m containers tests/containers
+
 lint: $(DEV)     ## ruff, mypy, and the generated parts of the docs
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -55,7 +60,7 @@ docs: $(DEV)     ## write the generated parts of the docs anew
 	.venv/bin/python docs/generate.py
 
 clean:           ## remove what the other targets made
-	rm -rf .venv .venv-clients .venv-infinity .venv-torch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+	rm -rf .venv .venv-clients .venv-infinity .venv-torch .containers dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
 
 $(BASE): pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv

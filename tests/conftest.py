@@ -6,6 +6,7 @@ import importlib.util
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 _REAL = Path(os.environ.get("HARDTACK_REAL") or Path(__file__).parents[2] / "shared" / "real")
+_ONLY_BY_NAME = ("world", "containers")
+"""Markers of tests that are so dear, or want so much of the machine, that only ``-m`` runs them."""
 _ENVIRONMENT = (
     "HARDTACK_",
     "HF_",
@@ -27,10 +30,16 @@ _ENVIRONMENT = (
 )
 
 
+def pytest_configure() -> None:
+    """A shell lets its background jobs ignore Ctrl-C, and programs inherit that: some tests are about Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "world" not in str(config.getoption("markexpr")):
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("world")])
-        items[:] = [item for item in items if not item.get_closest_marker("world")]
+    unnamed = [name for name in _ONLY_BY_NAME if name not in str(config.getoption("markexpr"))]
+    dear = [item for item in items if any(item.get_closest_marker(name) for name in unnamed)]
+    config.hook.pytest_deselected(items=dear)
+    items[:] = [item for item in items if item not in dear]
     no_torch = pytest.mark.skip(reason="torch is not installed")
     no_nncf = pytest.mark.skip(reason="nncf is not installed")
     no_real = pytest.mark.skip(reason=f"HARDTACK_REAL: no such folder: {_REAL}")

@@ -45,8 +45,8 @@ def chances(directory: Path, texts: Sequence[str]) -> Rows:
     return rows
 
 
-def bidirectional(directory: Path, ids: list[int], pooling: str = "avg") -> float:
-    """The logit of a bidirectional Llama for one text, by transformers' own layers with nothing masked."""
+def bidirectional(directory: Path, texts: Sequence[list[int]], pooling: str = "avg") -> Rows:
+    """A bidirectional Llama's logit for each text of ids, by transformers' own layers with nothing masked: ``(n,)``."""
     import torch
     from safetensors.torch import load_file
     from transformers import LlamaConfig, LlamaModel
@@ -58,11 +58,14 @@ def bidirectional(directory: Path, ids: list[int], pooling: str = "avg") -> floa
     weights = load_file(directory / "model.safetensors")
     missing = model.load_state_dict({k.removeprefix("model."): v for k, v in weights.items() if k != "score.weight"})
     assert not missing.missing_keys
+    rows = []
     with torch.no_grad():
-        open_mask = torch.zeros(1, 1, len(ids), len(ids))
-        states = model(input_ids=torch.tensor([ids]), attention_mask=open_mask).last_hidden_state[0]
-        pooled = states.mean(0) if pooling == "avg" else states[-1]
-        return float(weights["score.weight"][0] @ pooled / temperature)
+        for ids in texts:
+            open_mask = torch.zeros(1, 1, len(ids), len(ids))
+            states = model(input_ids=torch.tensor([ids]), attention_mask=open_mask).last_hidden_state[0]
+            pooled = states.mean(0) if pooling == "avg" else states[-1]
+            rows.append(float(weights["score.weight"][0] @ pooled / temperature))
+    return np.array(rows, np.float32)
 
 
 def likelihoods(directory: Path, prompts: Sequence[str], labels: Sequence[str]) -> Rows:

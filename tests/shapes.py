@@ -156,8 +156,7 @@ def _theirs(shape: Shape, directory: Path, texts: Sequence[str]) -> Rows:
         return references.vectors(directory, texts, prompt=shape.prompt)
     if shape.kind.get("model_type") == "llama_bidirec":
         filled = [f"question:{query} \n \n passage:{passage}" for query, passage in _pairs(texts)]
-        rows = [references.bidirectional(directory, encoding.ids) for encoding in encode(directory, filled)]
-        return np.array(rows, np.float32)[:, None]
+        return references.bidirectional(directory, [each.ids for each in encode(directory, filled)])[:, None]
     if shape.task is Task.RERANK:
         return references.logits(directory, _pairs(texts))
     if shape.make is make_t5 or "t5" in shape.real:

@@ -26,12 +26,13 @@ from hardtack.spec.licenses import refuse_licenses
 from hardtack.spec.lock import LOCK_NAME, Lock, LockedModel
 from hardtack.spec.lock_text import read_lock, write_lock
 from hardtack.spec.manifest import MANIFEST_NAME, Manifest, carried_over, is_stale, read_manifest
-from hardtack.spec.verify import Checked, check_files
+from hardtack.spec.verify import Checked
 from hardtack.supply.adopt import adopt
+from hardtack.supply.checking import check_store
 from hardtack.supply.hub import Hub
 from hardtack.supply.locking import Locker
 from hardtack.supply.progress import SILENT, Progress
-from hardtack.supply.pull import pull
+from hardtack.supply.pull import only, pull
 from hardtack.supply.registry import remember
 from hardtack.supply.report import Pulled
 from hardtack.supply.store import project_id
@@ -165,8 +166,7 @@ class Project:
 
     def verify(self) -> dict[str, Checked]:
         """Compare what the store holds with the lock, by key; asks no network."""
-        models = (model for model in read_lock(self.lock_path).models if model.task.pulls)
-        return {model.key: check_files(self.source(model), model.files) for model in models}
+        return check_store(read_lock(self.lock_path), self.store, self.folder)
 
     def build(
         self, select: Collection[str] = (), *, again: bool = False, note: Callable[[Tried], None] = lambda _: None
@@ -193,22 +193,27 @@ class Project:
             write_lock(lock, self.lock_path)
         return chosen
 
-    def bake(self, destination: Path, shape: Shape | None = None, *, link: bool = False) -> Baked:
-        """Lay the locked models out as a pantry, with the project's own golden answers where it keeps some."""
-        lock, answers = self.current(), Answers(self.lock_path.with_name(ANSWERS_NAME))
+    def bake(
+        self, destination: Path, shape: Shape | None = None, *, link: bool = False, select: Collection[str] = ()
+    ) -> Baked:
+        """Lay the locked models, or those that ``select`` names, out as a pantry.
+
+        Golden answers are the project's own where it keeps some.
+        """
+        lock, answers = only(self.current(), select), Answers(self.lock_path.with_name(ANSWERS_NAME))
         baked = bake(lock, self.origins(lock), destination, shape=shape, link=link, answers=answers)
-        answers.keep()
+        answers.keep(others=bool(select))
         return baked
 
     def image(
         self, out: Path, shape: Shape | None = None, *, base: Base | None = None, platform: str = "linux/amd64",
-        tag: str = "",
+        tag: str = "", select: Collection[str] = (),
     ) -> tuple[Stock, Image]:  # fmt: skip
-        """Write the locked models as an image, without a daemon."""
-        lock, answers = self.current(), Answers(self.lock_path.with_name(ANSWERS_NAME))
+        """Write the locked models, or those that ``select`` names, as an image, without a daemon."""
+        lock, answers = only(self.current(), select), Answers(self.lock_path.with_name(ANSWERS_NAME))
         stock = take_stock(lock, self.origins(lock), replace(shape or Shape(), whole_image=True), answers)
         image = write_image(stock, out, base=base or Base(), platform=platform, tag=tag)
-        answers.keep()
+        answers.keep(others=bool(select))
         return stock, image
 
     def prove(self, pantry: Path) -> Proof:

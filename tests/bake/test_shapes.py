@@ -15,7 +15,7 @@ import pytest
 
 from hardtack.bake.answers import ANSWERS_NAME
 from hardtack.bake.stock import Arrangement, Shape
-from hardtack.errors import Misused, NotProven
+from hardtack.errors import Misused, NotProven, UnknownModel
 from hardtack.offline.prove import check_pantry
 from hardtack.spec.lock import LOCK_NAME
 from hardtack.spec.lock_text import read_lock, write_lock
@@ -217,3 +217,15 @@ def test_a_project_that_cannot_be_written_is_baked_all_the_same(voyage: Voyage) 
     finally:
         voyage.folder.chmod(0o755)
     assert not (voyage.folder / ANSWERS_NAME).exists()
+
+
+def test_just_the_models_that_are_named_are_baked_and_answers_of_others_stay(voyage: Voyage) -> None:
+    pulled(voyage).project.bake(voyage.pantry)
+    kept = (voyage.folder / ANSWERS_NAME).read_text()
+    some = voyage.project.bake(voyage.root / "some", select=["emb", "ranker"])
+    assert [model.key for model in some.lock.models if model.task.pulls] == ["emb", "rerank"]
+    assert check_pantry(voyage.root / "some").good
+    assert (voyage.folder / ANSWERS_NAME).read_text() == kept
+    with pytest.raises(UnknownModel):
+        voyage.project.bake(voyage.root / "none", select=["emb", "nobody"])
+    assert not (voyage.root / "none").exists()

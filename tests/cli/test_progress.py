@@ -94,6 +94,18 @@ def test_a_file_that_begins_again_goes_back(monkeypatch: pytest.MonkeyPatch, tic
     assert terminal.screen()[-1].endswith("10.0 MB of 40.0 MB  x")
 
 
+def test_two_works_of_one_name_do_no_harm(monkeypatch: pytest.MonkeyPatch, ticking: Callable[[], float]) -> None:
+    terminal = Terminal(monkeypatch)
+    bar = Bar(Talk(quiet=False, clock=ticking))
+    for name in ("x", "x"):
+        bar.start(name, LARGE)
+    bar.finish("x")
+    bar.start("y", 2 * LARGE)
+    bar.advance("x", 5)
+    bar.finish("x")
+    assert terminal.screen() == ["░" * 30 + " 0 B of 20.0 MB"]
+
+
 @pytest.mark.parametrize("width", [20, 40, 200])
 def test_a_line_is_never_wider_than_the_terminal(width: int) -> None:
     row = Row(10, 10, "org/name@" + "1" * 40 + ": a/very/long/path/model-00001-of-00002.safetensors")

@@ -155,6 +155,35 @@ def test_pull_from_a_directory_asks_nobody(shore: Shore, capsys: pytest.CaptureF
     assert shore.says(capsys, "pull", "--from", "/nowhere")[0] == 2
 
 
+def test_any_directory_is_held_against_the_lock(shore: Shore, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shore.voyage.root / "by-hand"
+    shutil.copytree(shore.voyage.served["tiny/bert"], folder)
+    for name in {path.name for path in folder.iterdir()} - {f.path for f in read_lock(shore.lock).find("emb").files}:
+        if (folder / name).is_file():
+            (folder / name).unlink()
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "x").write_text("another tool's")
+    shore.set(HF_ENDPOINT="http://127.0.0.1:9")
+    code, out, _ = shore.says(capsys, "verify", str(folder), "--model", "tiny/bert")
+    assert (code, "as locked" in out) == (0, True), out
+    (folder / "extra.py").write_text("")
+    weights = folder / "model.safetensors"
+    weights.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n")
+    (folder / "config.json").unlink()
+    (checked,) = shore_checked(shore, "verify", str(folder), "--model", "emb")
+    assert {(row["kind"], row["path"]) for row in checked["findings"]} == {
+        ("extra", "extra.py"), ("missing", "config.json"), ("pointer", "model.safetensors"),
+    }  # fmt: skip
+    assert shore.says(capsys, "verify", "--model", "emb")[0] == 2
+    assert shore.says(capsys, "verify", "/nowhere", "--model", "emb")[0] == 2
+
+
+def shore_checked(shore: Shore, *arguments: str) -> list[dict[str, list[dict[str, str]]]]:
+    checked = shore.json(*arguments)["checked"]
+    assert isinstance(checked, dict)
+    return list(checked.values())
+
+
 def test_models_to_download_selects_and_an_unknown_name_is_an_error(
     shore: Shore, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -214,8 +214,10 @@ def models(draw: st.DrawFn) -> LockedModel:
 
 
 locks = st.builds(
-    Lock, words, st.lists(models(), max_size=3, unique_by=lambda m: m.folder.casefold().split("/")[-1]).map(tuple)
-)
+    Lock, words,
+    st.lists(models(), max_size=3,
+             unique_by=(lambda m: m.key, lambda m: m.folder.casefold().split("/")[-1])).map(tuple),
+)  # fmt: skip
 
 
 @settings(max_examples=80, deadline=None)

@@ -17,6 +17,7 @@ from hardtack.spec.lock import Lock, LockedCode
 from hardtack.spec.lock_render import render_lock
 from hardtack.spec.lock_text import parse_lock
 from hardtack.spec.manifest import Manifest, parse_manifest
+from hardtack.supply.checking import check_store
 from hardtack.supply.hub import Hub
 from hardtack.supply.locking import Locker
 from hardtack.supply.pull import pull
@@ -124,6 +125,9 @@ def test_code_that_a_directory_names_is_locked_and_pulled_too(tmp_path: Path) ->
         pulled = pull(replace(locked, name=str(tmp_path / "hardtack.lock")), locker.store, locker.hub)
         assert [snapshot.repo for snapshot in pulled.snapshots] == ["./model", "org/code"]
         assert (pulled.snapshots[1].directory / "module.py").read_text() == "new"
+        assert {name: found.good for name, found in check_store(locked, locker.store, tmp_path).items()} == {
+            "emb": True, "emb: code of org/code": True,
+        }  # fmt: skip
         # it stays where it is locked, whatever main says
         old = replace(locked, models=(replace(locked.models[0], code=(LockedCode("org/code", "a" * 40, ()),)),))
         again = locker.lock(parse_manifest(text + "max-length = 9\n"), old)

@@ -57,20 +57,24 @@ class Answers:
         self._used[name] = kept.decode()
         return kept
 
-    def keep(self) -> None:
-        """Write the answers that were used, and no others; nothing is written where nothing changed.
+    def keep(self, *, others: bool = False) -> None:
+        """Write the answers that were used; nothing is written where nothing changed.
 
         A folder that cannot be written (a read-only checkout) is no failure: :attr:`unkept` says so.
+
+        Args:
+            others: whether those that were not used stay, since only some of the models were baked.
         """
-        if self._path is None or self._used == self._kept:
+        now = self._kept | self._used if others else self._used
+        if self._path is None or now == self._kept:
             return
-        text = json.dumps(dict(sorted(self._used.items())), ensure_ascii=False, indent=0) + "\n"
+        text = json.dumps(dict(sorted(now.items())), ensure_ascii=False, indent=0) + "\n"
         try:
             write_atomically(self._path, text.encode())
         except DiskError as problem:
             self.unkept = problem.found
             return
-        self._kept = dict(self._used)
+        self._kept = dict(now)
 
 
 def _name(model: LockedModel, rendered: bytes) -> str:

@@ -13,20 +13,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hardtack.build.ask import Answers, ask
+from hardtack.build.child import Run
 from hardtack.build.cpu import Native, native
-from hardtack.build.gate import Figure, Verdict, judge
-from hardtack.build.quantize import Run, quantize, recipe_here
+from hardtack.build.export import PARITY, exported, is_drawn
+from hardtack.build.gate import Figure, Verdict, hold, judge
+from hardtack.build.quantize import quantize, recipe_here
 from hardtack.build.recipe import WAYS, Recipe, build_key, build_text, parse_recipe
 from hardtack.build.speed import race
 from hardtack.build.texts import Texts
 from hardtack.build.variant import check_build, is_whole, lock_build, make, record_loss, record_speed
-from hardtack.errors import GateMissed, Mismatch, Misused
+from hardtack.errors import GateMissed, Mismatch, Misused, Unable
 from hardtack.runtime import golden
 from hardtack.runtime.builds import key_of
 from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.manager import Model
 from hardtack.spec.lock import LockedBuild, LockedModel
-from hardtack.spec.words import Precision, WeightsKind
+from hardtack.spec.words import EngineName, Precision, WeightsKind
 
 MARGIN = 1.15
 """How many times as fast int8 must be under ``auto``: for less, the loss and the second copy are not worth it."""
@@ -117,6 +119,9 @@ def choose(
         Mismatch: the lock's build was made here again, and is not the same.
         Misused: NNCF is wanted and not installed.
     """
+    exports = model.engine is not EngineName.TORCH and model.precision in (Precision.AUTO, Precision.FP32)
+    if exports and not is_drawn(model, source):
+        return _export(model, source, gate_texts, shop, again)
     bench = _Bench(model, source, calibration, gate_texts, shop, again)
     if model.precision is Precision.FP32:
         return Chosen(replace(model, builds=()), "fp32", "as asked: fp32 is the reference", ())
@@ -130,6 +135,23 @@ def choose(
         if model.precision not in _BUILT:
             return bench.measure_plain()
         return bench.pick()
+
+
+def _export(model: LockedModel, source: Path, texts: Texts, shop: Workshop, again: bool) -> Chosen:
+    """Have torch export what no family draws; under ``auto``, what it cannot export stays with torch."""
+    shop.tell(f"{model.key}: no family draws it: exporting it by torch")
+    try:
+        build, loss = exported(model, source, texts, shop.builds, shop.run, again=again)
+    except Unable as problem:
+        if model.engine is not EngineName.AUTO:
+            raise
+        return Chosen(replace(model, builds=()), "fp32", f"the torch engine runs it: {problem.found}", ())
+    figures = hold(model.task, loss, PARITY[model.task])
+    why = "exported by torch, whose answers it gives"
+    size = sum(file.size for file in build.files)
+    tried = Tried(model.key, "export", figures, size, 1.0, True, why)
+    shop.note(tried)
+    return Chosen(replace(model, builds=(build,)), "fp32", why, (tried,))
 
 
 class _Bench:

@@ -72,14 +72,19 @@ def judge(
         gate: the manifest's limits; the defaults hold for what it does not name.
         golden: the comparison of the golden answers, which the same build has to pass wherever it is loaded.
     """
-    limits = limits_of(task, gate)
-    figures = []
-    for name, value in measure(task, answers, reference).items():
-        bound, limit = GATES[task][name], limits.get(name)
-        figures.append(Figure(name, value, limit, bound.most, limit is None or bound.good(value, limit)))
+    figures = list(hold(task, measure(task, answers, reference), limits_of(task, gate)))
     if golden is not None:
         figures.append(Figure("golden", golden.value, golden.limit, golden.measure != "cosine", golden.good))
     return Verdict(tuple(figures))
+
+
+def hold(task: Task, values: Mapping[str, float], limits: Mapping[str, float]) -> tuple[Figure, ...]:
+    """Measured values of a task, each held to its limit if it has one."""
+    figures = []
+    for name, value in values.items():
+        bound, limit = GATES[task][name], limits.get(name)
+        figures.append(Figure(name, value, limit, bound.most, limit is None or bound.good(value, limit)))
+    return tuple(figures)
 
 
 def measure(task: Task, answers: Answers, reference: Answers) -> dict[str, float]:

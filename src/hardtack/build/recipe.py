@@ -19,8 +19,8 @@ from hardtack.spec.toml_write import toml_value
 from hardtack.spec.words import Precision
 
 _DIGITS = 16
-_LOCKED = re.compile(r"(?P<way>[a-z-]+)/(?P<version>\d+) openvino=(?P<openvino>\S+) nncf=(?P<nncf>\S+)"
-                     r"(?: calibration=(?P<calibration>sha256:[0-9a-f]{64}))?\Z")  # fmt: skip
+_LOCKED = re.compile(r"(?P<way>[a-z-]+)/(?P<version>\d+) openvino=(?P<openvino>\S+)(?: nncf=(?P<nncf>\S+))?"
+                     r"(?: torch=(?P<torch>\S+))?(?: calibration=(?P<calibration>sha256:[0-9a-f]{64}))?\Z")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Recipe:
     Attributes:
         way: a key of :data:`WAYS`.
         version: of the way.
-        openvino, nncf: versions of the two packages.
+        openvino, nncf, torch: versions of the packages; empty where one has no part in it.
         calibration: digest of the texts; empty where none are looked at.
     """
 
@@ -64,11 +64,13 @@ class Recipe:
     openvino: str
     nncf: str
     calibration: str = ""
+    torch: str = ""
 
     def __str__(self) -> str:
         """The recipe as a lock holds it."""
         texts = f" calibration={self.calibration}" if self.calibration else ""
-        return f"{self.way}/{self.version} openvino={self.openvino} nncf={self.nncf}{texts}"
+        packages = {"openvino": self.openvino, "nncf": self.nncf, "torch": self.torch}
+        return f"{self.way}/{self.version}{''.join(f' {k}={v}' for k, v in packages.items() if v)}{texts}"
 
 
 def parse_recipe(text: str, where: str) -> Recipe:
@@ -83,7 +85,8 @@ def parse_recipe(text: str, where: str) -> Recipe:
             "the recipe of a build cannot be understood", where=where, expected="what `hardtack build` writes",
             found=text, mend="hardtack build --again",
         )  # fmt: skip
-    return Recipe(found["way"], int(found["version"]), found["openvino"], found["nncf"], found["calibration"] or "")
+    rest = (found[name] or "" for name in ("nncf", "calibration", "torch"))
+    return Recipe(found["way"], int(found["version"]), found["openvino"], *rest)
 
 
 def build_text(model: LockedModel, layout: Layout, precision: Precision, recipe: Recipe, gate_texts: str) -> str:
@@ -107,7 +110,8 @@ def build_text(model: LockedModel, layout: Layout, precision: Precision, recipe:
         ("recipe", recipe.way),
         ("recipe-version", recipe.version),
         ("openvino", recipe.openvino),
-        ("nncf", recipe.nncf),
+        *([("nncf", recipe.nncf)] if recipe.nncf else []),
+        *([("torch", recipe.torch)] if recipe.torch else []),
         ("calibration", recipe.calibration),
         ("gate-texts", gate_texts),
     )

@@ -38,6 +38,7 @@ VERBS = {
     "serve": "models over HTTP, in the dialects that clients speak",
     "bench": "what the locked models cost and give on this machine",
     "mirror": "serve what is locked as a read-only Hub",
+    "scaffold": "files for docker, compose, kubernetes or ci, which are then yours",
     "demo": "all of it, in a minute, with no network",
 }
 """Verb → what it does, in the order of use; each is a module of this package."""

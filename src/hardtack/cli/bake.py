@@ -14,12 +14,15 @@ from hardtack.bake.stock import Arrangement, Shape, Stock
 from hardtack.cli.output import Talk, print_json, reporting, size
 from hardtack.cli.progress import Bar
 from hardtack.project import Project
+from hardtack.settings import read_settings
 
 
 @click.command("bake")
 @click.argument("pantry", type=click.Path(path_type=Path), required=False)
 @click.option("--root", type=click.Path(path_type=Path), metavar="DIR",
               help="DIR is the root of an image: every `path` of the manifest is laid beneath it.")  # fmt: skip
+@click.option("--only", multiple=True, metavar="MODEL",
+              help="Just this model; may be given again. Default: all, or $MODELS_TO_DOWNLOAD.")  # fmt: skip
 @click.option("--slim", is_flag=True, help="Only what the engine reads; other libraries cannot load it then.")
 @click.option("--layout", type=click.Choice([each.value for each in Arrangement]), default="pantry", show_default=True,
               help="hub: a standard cache without links, from which programs load by name, too.")  # fmt: skip
@@ -33,8 +36,8 @@ from hardtack.project import Project
 @click.option("--push", is_flag=True, help="Push the image to the registry that its name begins with.")
 @reporting
 def command(
-    pantry: Path | None, root: Path | None, slim: bool, layout: str, link: bool, oci: Path | None, tag: str, base: str,
-    platform: str, push: bool, as_json: bool, quiet: bool,
+    pantry: Path | None, root: Path | None, only: tuple[str, ...], slim: bool, layout: str, link: bool,
+    oci: Path | None, tag: str, base: str, platform: str, push: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Bake the locked models into PANTRY (default: ./pantry): self-contained, read-only, with golden answers.
 
@@ -51,10 +54,11 @@ def command(
     talk = Talk(quiet=quiet or as_json)
     project = Project.here(progress=Bar(talk))
     shape = Shape(slim=slim, arrangement=Arrangement(layout), whole_image=root is not None)
+    select = only or read_settings().selected
     if oci is not None:
-        _bake_image(project, oci, shape, tag, base, platform, push, talk, as_json)
+        _bake_image(project, oci, shape, select, tag, base, platform, push, talk, as_json)
         return
-    baked = project.bake(root or pantry or Path("pantry"), shape, link=link)
+    baked = project.bake(root or pantry or Path("pantry"), shape, link=link, select=select)
     talk.done()
     if as_json:
         print_json({"pantry": str(baked.directory), "digest": baked.digest, "files": baked.files, "bytes": baked.bytes})
@@ -64,11 +68,12 @@ def command(
 
 
 def _bake_image(
-    project: Project, out: Path, shape: Shape, tag: str, base: str, platform: str, push: bool, talk: Talk,
-    as_json: bool,
+    project: Project, out: Path, shape: Shape, select: tuple[str, ...], tag: str, base: str, platform: str, push: bool,
+    talk: Talk, as_json: bool,
 ) -> None:  # fmt: skip
     target = Reference.parse(tag) if tag else None
-    stock, image = project.image(out, shape, base=find_base(base, platform), platform=platform, tag=tag)
+    found = find_base(base, platform)
+    stock, image = project.image(out, shape, base=found, platform=platform, tag=tag, select=select)
     talk.done()
     talk.say(f"{image.out}: {len(image.layers)} layers, {size(image.size)}; the models are in {stock.home}")
     pushed = None

@@ -22,7 +22,9 @@ class Bar:
     """Listens to supply; safe to be told by several threads.
 
     Work that is announced (``start``) counts for the whole at once, and shows once it moves. When all that was
-    announced has ended, what comes next begins a new whole: checking what is there, then fetching what is not.
+    announced has ended, what comes next begins a new whole: checking what is there, then fetching what is not. Told of
+    a name that it does not know any more (two works of one name, the first of which ended), it draws on: a bar must
+    never be what fails.
     """
 
     def __init__(self, talk: Talk) -> None:
@@ -41,14 +43,15 @@ class Bar:
     def advance(self, name: str, count: int) -> None:
         """``count`` more bytes are done."""
         with self._lock:
-            self._work[name].done += count
+            if (work := self._work.get(name)) is not None:
+                work.done += count
             self._draw()
 
     def finish(self, name: str) -> None:
         """Work on ``name`` has ended; what was left of it need not be done."""
         with self._lock:
-            self._work[name].done = self._work[name].size
-            self._work[name].ended = True
+            if (work := self._work.get(name)) is not None:
+                work.done, work.ended = work.size, True
             self._draw()
 
     def say(self, text: str) -> None:

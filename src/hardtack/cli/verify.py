@@ -9,19 +9,32 @@ import click
 from hardtack.cli.output import print_json, reporting, size, table
 from hardtack.offline.prove import check_pantry
 from hardtack.project import Project
+from hardtack.spec.lock_text import read_lock
 from hardtack.spec.verify import Checked
+from hardtack.supply.checking import check_directory
 
 
 @click.command("verify")
-@click.argument("pantry", type=click.Path(path_type=Path), required=False)
+@click.argument("directory", type=click.Path(path_type=Path), required=False)
+@click.option("--model", metavar="NAME", help="DIRECTORY holds the files of this model of the project's lock.")
 @reporting
-def command(pantry: Path | None, as_json: bool, quiet: bool) -> int:
-    """Compare every file with the lock: of PANTRY, or, where none is named, of this project's models in the store.
+def command(directory: Path | None, model: str | None, as_json: bool, quiet: bool) -> int:
+    """Compare every file with the lock, with no network: of this project's models in the store, or of DIRECTORY.
 
-    Missing, changed, cut short, a git-LFS pointer, or (in a pantry) not in the lock: each is listed, and the exit code
-    is 1.
+    DIRECTORY is a pantry, which brings its own lock; with --model it is any directory, copied or fetched by hand.
+
+    Missing, changed, cut short, a git-LFS pointer, or (in a directory) not in the lock: each is listed, and the exit
+    code is 1.
     """
-    results = {str(pantry): check_pantry(pantry)} if pantry else Project.here().verify()
+    if model and directory is None:
+        raise click.UsageError("--model only goes with a DIRECTORY")
+    if directory is None:
+        results = Project.here().verify()
+    elif model:
+        locked = read_lock(Project.here().lock_path).find(model)
+        results = {str(directory): check_directory(directory, locked)}
+    else:
+        results = {str(directory): check_pantry(directory)}
     good = all(checked.good for checked in results.values())
     if as_json:
         print_json({"good": good, "checked": {name: _plain(checked) for name, checked in results.items()}})

@@ -16,7 +16,7 @@ import numpy as np
 
 from hardtack.errors import GateMissed, ModelNotFound
 from hardtack.runtime.checking import Files
-from hardtack.runtime.weights import Graph, Tensors, Weights
+from hardtack.runtime.weights import Graph, Tensors, Weights, mapping_of
 from hardtack.settings import Verify
 from hardtack.spec.lock import LockedBuild, LockedFile, LockedModel
 from hardtack.spec.words import Precision, WeightsKind
@@ -58,7 +58,9 @@ class Build:
         description = files.read(f"{key}/{GRAPH}")
         loss = read_loss(files.read(f"{key}/{RECIPE}"))
         numbers = np.memmap(self.root / key / NUMBERS, dtype=np.uint8, mode="r")
-        files.start({f"{key}/{NUMBERS}": memoryview(numbers.data)})
+        mapping = mapping_of(numbers)
+        assert mapping is not None
+        files.start({f"{key}/{NUMBERS}": mapping})
         graph = Graph(description, numbers, self.locked.precision.value, self.locked.recipe, loss)
         return Weights(body=Tensors((), {}), graph=graph)
 

@@ -13,6 +13,7 @@ may write to the directory can still change a mapped file *after* the check: a p
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +25,7 @@ from hardtack.spec.digest import POINTER_PREFIX, is_lfs_pointer, sha256_file, tr
 from hardtack.spec.lock import LockedFile
 
 _THREADS = 2
+_CHUNK = 16 << 20
 _Inode = tuple[int, int, int, int, int]
 
 
@@ -44,6 +46,7 @@ class Files:
         self._mend = mend
         self._inodes: dict[str, _Inode] = {}
         self._known: dict[str, str] = {}
+        self._mapped: list[mmap.mmap] = []
         self._waiting: dict[str, Future[str]] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="hardtack-hash")
 
@@ -104,7 +107,7 @@ class Files:
             self._compare(path, hashlib.sha256(data).hexdigest())
         return data
 
-    def start(self, mapped: Mapping[str, memoryview], others: Iterable[str] = (), idle: Collection[str] = ()) -> None:
+    def start(self, mapped: Mapping[str, mmap.mmap], others: Iterable[str] = (), idle: Collection[str] = ()) -> None:
         """Begin to hash, in threads, what is not hashed yet.
 
         Args:
@@ -112,10 +115,11 @@ class Files:
             others: files that no lock names but that are to count for :meth:`digest`.
             idle: files that nobody reads, such as the weights beside a build: their size is enough.
         """
-        for path, data in mapped.items():
+        self._mapped += mapped.values()
+        for path, mapping in mapped.items():
             self._note(path)
             if self._hashing:
-                self._waiting[path] = self._pool.submit(_sha256, data)
+                self._waiting[path] = self._pool.submit(_sha256, mapping)
         for path in (*(self._locked or ()), *others):
             self._note(path)
             if path not in idle and self._hashing and path not in self._known and path not in self._waiting:
@@ -131,6 +135,9 @@ class Files:
         for path, hashed in sorted(self._waiting.items()):
             self._compare(path, hashed.result())
         self._waiting.clear()
+        for mapping in self._mapped:
+            # whoever compiles made copies of most of it; what is still wanted comes back from the page cache
+            mapping.madvise(mmap.MADV_DONTNEED)
         for path, before in self._inodes.items():
             if self._stat(path) != before:
                 raise self._wrong(path, "a file that stays as it is", "it was changed while it was loaded")
@@ -188,5 +195,11 @@ class Files:
         )  # fmt: skip
 
 
-def _sha256(data: memoryview) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _sha256(mapping: mmap.mmap) -> str:
+    """The hash of a mapping. Pages are let go of behind it: hashing a gigabyte must not hold one in memory."""
+    seen = hashlib.sha256()
+    with memoryview(mapping) as data:
+        for start in range(0, len(data), _CHUNK):
+            seen.update(data[start : start + _CHUNK])
+            mapping.madvise(mmap.MADV_DONTNEED, start, min(_CHUNK, len(data) - start))
+    return seen.hexdigest()

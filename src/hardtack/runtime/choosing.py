@@ -32,6 +32,7 @@ class Wish:
         device: ``cpu``, or torch's name of another.
         allow_code: the caller's leave for code that the lock carries.
         code: where that of other repositories lies, by repository.
+        built: a build holds the graph: no family need draw it.
     """
 
     engine: EngineName = EngineName.AUTO
@@ -40,6 +41,7 @@ class Wish:
     device: str = "cpu"
     allow_code: bool = False
     code: Mapping[str, Path] = field(default_factory=dict)
+    built: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,17 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
     if wish.device != "cpu":
         return by_torch(f"only torch runs on {wish.device}")
     try:
-        if weights is WeightsKind.PICKLE:
+        if weights is WeightsKind.PICKLE and not wish.built:
             raise NotDrawn(
                 "Only torch reads pickled weights.", where=str(directory), expected="safetensors, IR or ONNX",
                 found="pickle, as the lock says", mend=INSTALL,
             )  # fmt: skip
         layout = read_layout(directory, task, overrides=overrides, weights=weights)
     except NotDrawn as problem:
-        _need_torch(problem, wish)
-        return by_torch(_because(problem))
+        if not wish.built:
+            _need_torch(problem, wish)
+            return by_torch(_because(problem))
+        layout = read_layout(directory, task, overrides=overrides, weights=weights, foreign=True)
 
     def opened(mapped: Weights) -> Engine:
         from hardtack.runtime.engines.openvino import open_engine

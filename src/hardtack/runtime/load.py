@@ -17,8 +17,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from hardtack.errors import Misused, ModelNotFound, UnsupportedModel, Unverified
 from hardtack.runtime import golden
 from hardtack.runtime.builds import wanted_build
@@ -31,7 +29,7 @@ from hardtack.runtime.layout import Layout
 from hardtack.runtime.loaded import Identity
 from hardtack.runtime.reranker import Reranker
 from hardtack.runtime.tokens import Tokens
-from hardtack.runtime.weights import Weights, open_weights, vocabulary
+from hardtack.runtime.weights import Weights, mapping_of, open_weights, vocabulary
 from hardtack.settings import Verify
 from hardtack.spec.lock import LockedFile, LockedModel
 from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
@@ -131,7 +129,7 @@ def load_model(
         for each in filter(None, (files, shelf)):
             each.look()
         _refuse_pickles(directory, locked)
-        chosen = _choose(directory, task, locked, options, open_engine)
+        chosen = _choose(directory, task, locked, options, open_engine, built=build is not None)
         layout = chosen.layout
         if layout.stored is WeightsKind.PICKLE:
             files.insist(path for path in files.paths if path.endswith(_PICKLES))
@@ -227,19 +225,14 @@ def _files_read(layout: Layout) -> list[str]:
     return sorted(names.union(layout.weights))
 
 
-def _mappings(weights: Weights, directory: Path) -> dict[str, memoryview]:
+def _mappings(weights: Weights, directory: Path) -> dict[str, mmap.mmap]:
     """The mapped files of weights, whole, by their path in the directory."""
-    return {str(file.relative_to(directory)): view for file, view in _mapped(weights)}
-
-
-def _mapped(weights: Weights) -> Iterator[tuple[Path, memoryview]]:
-    for tensors in (weights.body, *weights.dense):
-        for tensor in tensors.values():
-            base: object = tensor.array
-            while isinstance(base, np.ndarray):
-                base = base.base
-            if isinstance(base, mmap.mmap):
-                yield tensor.file, memoryview(base)
+    return {
+        str(tensor.file.relative_to(directory)): mapping
+        for tensors in (weights.body, *weights.dense)
+        for tensor in tensors.values()
+        if (mapping := mapping_of(tensor.array)) is not None
+    }
 
 
 def _tokens(layout: Layout, rows: int | None, files: Files) -> Tokens:
@@ -264,11 +257,13 @@ def _mended(locked: LockedModel | None) -> Iterator[None]:
 
 
 def _choose(
-    directory: Path, task: Task, locked: LockedModel | None, options: Options, open_engine: OpenEngine | None
-) -> Chosen:
+    directory: Path, task: Task, locked: LockedModel | None, options: Options, open_engine: OpenEngine | None,
+    *, built: bool,
+) -> Chosen:  # fmt: skip
     wish = Wish(
-        options.engine, options.precision, options.threads, options.device, options.allow_code, options.code_folders
-    )
+        options.engine, options.precision, options.threads, options.device, options.allow_code, options.code_folders,
+        built,
+    )  # fmt: skip
     if open_engine is None:
         return choose(directory, task, locked, wish)
     layout = choose(directory, task, locked, replace(wish, engine=EngineName.AUTO, device="cpu")).layout

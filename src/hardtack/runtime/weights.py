@@ -10,6 +10,7 @@ Format: https://github.com/huggingface/safetensors#format
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -152,6 +153,14 @@ def open_weights(layout: Layout) -> Weights:
         body=open_tensors(*(layout.directory / name for name in layout.weights if name.endswith(".safetensors"))),
         dense=tuple(open_tensors(layout.directory / dense.weights) for dense in layout.dense),
     )
+
+
+def mapping_of(array: NDArray[Any]) -> mmap.mmap | None:
+    """The mapped file that an array is a view of; None where it is of memory."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
 
 
 def vocabulary(layout: Layout, weights: Weights) -> int | None:

@@ -20,6 +20,7 @@ from hardtack.spec.lock import Lock, LockedFile
 from hardtack.supply import disk
 from hardtack.supply.crew import work
 from hardtack.supply.locks import Stopped
+from hardtack.supply.problems import Asked
 from hardtack.supply.progress import SILENT, Progress
 from hardtack.supply.pull import Wanted, chosen, close, survey, wanted_of
 from hardtack.supply.report import Pulled, PulledFile, PulledSnapshot, State
@@ -79,7 +80,7 @@ def adopt(
             source = sources.get(file.sha256)
             if source is None:
                 return PulledFile(file.path, file.size, State.MISSING)
-            name = f"taking {source}"
+            name = f"taking {Asked(want.repo, want.commit, file.path)}"
             progress.start(name, file.size)
             try:
                 with shelf.lock(blob, stop, lambda: progress.say(f"{want.repo}: {file.path} is in use; waiting")):

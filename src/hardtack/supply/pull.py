@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hardtack.errors import DiskError, LockError
@@ -125,6 +125,16 @@ def chosen(lock: Lock, select: Iterable[str]) -> tuple[LockedModel, ...]:
     names = tuple(select)
     keys = {lock.find(name).key for name in names}
     return tuple(model for model in lock.models if model.task.pulls and (not names or model.key in keys))
+
+
+def only(lock: Lock, select: Iterable[str]) -> Lock:
+    """The lock with just the models that names mean, and whatever is external; all where there are no names.
+
+    Raises:
+        UnknownModel: a name is none of the lock's.
+    """
+    keys = {model.key for model in chosen(lock, select)}
+    return replace(lock, models=tuple(each for each in lock.models if not each.task.pulls or each.key in keys))
 
 
 def wanted_of(models: Sequence[LockedModel], project: str) -> list[Wanted]:

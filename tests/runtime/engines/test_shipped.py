@@ -181,7 +181,8 @@ def test_neither_converter_nor_telemetry_is_imported(table: NDArray[np.float32],
 def test_the_real_minilms_own_ir_is_the_drawn_graph(real_dir: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(real_dir / "fetch-minilm"), str(tmp_path), "--openvino"]
     subprocess.run(command, check=True, capture_output=True)
-    texts = [json.loads(line)["text"] for line in (real_dir / "eval/cranfield/corpus.jsonl").open()][:100]
+    lines = (real_dir / "eval/cranfield/corpus.jsonl").read_text("utf-8").splitlines()[:100]
+    texts = [json.loads(line)["text"] for line in lines]
     rows = {}
     for kind in (WeightsKind.SAFETENSORS, WeightsKind.OPENVINO):
         model = load(tmp_path, locked=replace(lock_of(tmp_path), weights=kind), source="store")

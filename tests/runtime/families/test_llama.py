@@ -77,7 +77,7 @@ def test_bidirectional_reranker(pooling: str, pad_left: bool, tmp_path: Path) ->
     (tmp_path / "config.json").write_text(json.dumps(config))
     ours: Reranker = load(tmp_path, Task.RERANK)
     texts = [f"question:{query} \n \n passage:{passage}" for query, passage in PAIRS]
-    want = [bidirectional(tmp_path, encoding.ids, pooling) for encoding in encode(tmp_path, texts)]
+    want = bidirectional(tmp_path, [encoding.ids for encoding in encode(tmp_path, texts)], pooling)
     np.testing.assert_allclose(ours.predict(PAIRS, activation_fn="identity"), want, atol=2e-5)
     np.testing.assert_allclose(ours.predict(PAIRS[0], activation_fn="identity"), want[0], atol=2e-5)
 

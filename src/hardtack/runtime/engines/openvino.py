@@ -67,10 +67,13 @@ def open_engine(
     core = ov.Core()
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if weights.graph is not None:
-        # what a build did not quantise, attention above all, is executed as a drawn graph would be
-        chosen, _ = choose_precision(Precision.AUTO, layout.family, capabilities)
         model, shown = _read_built(weights.graph, core), Precision(weights.graph.precision)
-        why = f"the lock has this build: {weights.graph.recipe}; what is not {shown} runs in {chosen}"
+        # what a build did not quantise, attention above all, is executed as a drawn graph would be; a whole graph in
+        # fp32 was exported, and its last product cannot be told apart to keep close scores from tying in bf16
+        wanted = Precision.AUTO if shown is Precision.INT8 else shown
+        chosen, _ = choose_precision(wanted, layout.family, capabilities)
+        why = f"the lock has this build: {weights.graph.recipe}"
+        why += f"; what is not {shown} runs in {chosen}" if chosen is not shown else ""
     elif layout.stored is WeightsKind.SAFETENSORS:
         chosen, why = choose_precision(precision, layout.family, capabilities)
         model, shown = draw(layout, weights), chosen

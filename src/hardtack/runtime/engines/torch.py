@@ -105,6 +105,12 @@ class TorchEngine:
         """What this engine turned out to be."""
         return self._info
 
+    @property
+    def forward(self) -> Forward:
+        """Tensors by name → rows, for whoever traces it; it modifies the mapping it is given."""
+        assert self._forward is not None, "a closed engine is not used again"
+        return self._forward
+
     def run(self, feeds: Iterable[Feed], deliver: Deliver) -> None:
         """Run every feed, in order, on the caller's thread; see :class:`hardtack.runtime.engines.interface.Engine`."""
         for number, feed in enumerate(feeds):

@@ -78,7 +78,7 @@ def _load_model(layout: Layout, place: Path, dtype: str, trusted: bool) -> Any:
             expected=f"{odd[0]} in {layout.weights[0]}" + (f", and {len(odd) - 1} more" if len(odd) > 1 else ""),
             found="a checkpoint without" if missing else "another shape", mend="hardtack pull",
         )  # fmt: skip
-    return model
+    return model.requires_grad_(False)
 
 
 def _embedder(
@@ -98,7 +98,7 @@ def _embedder(
         return features["sentence_embedding"]
 
     for module in modules:
-        module.float()
+        module.float().requires_grad_(False)
     if not layout.include_prompt:
         inputs = (*inputs, "pooling_mask")
     with torch.inference_mode():
