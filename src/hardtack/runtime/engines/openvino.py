@@ -35,6 +35,9 @@ _PER_TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids", "pooling
 _SMALL = 256 * 2**20
 """Bytes of weights up to which a model is compiled twice."""
 
+_FULL = 8
+"""Rows from which on a batch keeps one thread busy; of fewer, all threads together make more in the same time."""
+
 _HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
 
 
@@ -213,8 +216,9 @@ class OpenVinoEngine:
     def _run_lone(self, feed: Feed, deliver: Deliver) -> None:
         with self._counting:
             self._lone_ones += 1
-            # lone batches of several callers at once are many; what that would have to be compiled for does not wait
-            several = self._lone_ones > 1 and self._many in self._graphs
+            # full batches of several callers at once are many; none waits for what that would have to be compiled for
+            full = len(feed["input_ids"]) >= _FULL
+            several = full and self._lone_ones > 1 and self._many in self._graphs
         try:
             if several:
                 rows = self._streams(self._many).infer(feed)
