@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -52,17 +53,23 @@ note = "another service manages it"
 
 
 class Voyage:
-    """The project, its Hub while this is a context, and the command line run in it."""
+    """The project, its Hub while this is a context, and the command line run in it.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: a folder for all of it.
+        manifest: another one than of the tiny models.
+        served: what the Hub has then: repository → directory.
+    """
+
+    def __init__(self, root: Path, manifest: str = MANIFEST, served: Mapping[str, Path] | None = None) -> None:
         self.root = root
         self.folder = root / "project"
         self.pantry = root / "pantry"
         self.folder.mkdir()
         self.manifest = self.folder / "hardtack.toml"
-        self.manifest.write_text(MANIFEST)
+        self.manifest.write_text(manifest)
         make_static(self.folder / "static")
-        self.served = {
+        self.served = served or {
             "tiny/bert": make_bert(root / "bert"),
             "tiny/ranker": make_bert(root / "ranker", Task.RERANK, id2label={"0": "LABEL_0"}),
             "tiny/t5": make_t5(root / "t5"),

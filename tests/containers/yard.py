@@ -47,10 +47,11 @@ class Yard(Voyage):
         root: a new folder.
         wheels: the address of the index.
         base: the base image.
+        project: a manifest and what its Hub serves; default: the tiny models.
     """
 
-    def __init__(self, root: Path, wheels: str, base: str) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, wheels: str, base: str, *project: Any) -> None:
+        super().__init__(root, *project)
         self.wheels, self.base = wheels, base
 
     def __enter__(self) -> Yard:
