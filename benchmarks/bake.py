@@ -87,7 +87,7 @@ class _Bench:
             for at in range(0, SIZE, 64 << 20):  # in every part of it, so that no part is known either
                 file.seek(at)
                 file.write(os.urandom(64))
-        self.hardtack("lock")
+        self.hardtack("lock", "--upgrade")
         for left in ("copy", "pantry", "image", "image.tar"):
             path = self.folder / left
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -108,12 +108,15 @@ def test_a_file_that_changed_since_the_pull_stops_the_bake(voyage: Voyage, harm:
 
 def test_a_failed_bake_leaves_the_old_pantry(voyage: Voyage) -> None:
     before = voyage.project.bake(voyage.pantry)
-    (voyage.folder / "static/model.safetensors").write_bytes(b"no weights any more")
+    weights = voyage.folder / "static/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + bytes(4))  # another last number
     with pytest.raises(Mismatch) as refused:
         voyage.project.bake(voyage.pantry)
-    assert refused.value.mend == "hardtack lock"
+    assert refused.value.mend == "hardtack lock --upgrade static"
     assert check_pantry(voyage.pantry).good
     assert read_lock(voyage.pantry / LOCK_NAME) == before.lock
+    voyage.project.lock(upgrade=["static"])  # what mends it
+    assert voyage.project.bake(voyage.pantry).digest != before.digest
 
 
 def test_what_is_no_pantry_is_never_replaced(voyage: Voyage) -> None:

@@ -29,12 +29,14 @@ class Item:
         root: what ``file.path`` is relative to where its bytes lie; None where they are at hand.
         data: the bytes, where there is no ``root``.
         beneath: the folder of the pantry's model folder that ``file.path`` is relative to there; empty for itself.
+        mend: the command that brings the file back; empty for what brings a snapshot back.
     """
 
     file: LockedFile
     root: Path | None = None
     data: bytes = b""
     beneath: str = ""
+    mend: str = ""
 
     @property
     def path(self) -> str:
@@ -54,7 +56,7 @@ class Item:
             Mismatch: it is missing, cut short, or a git-LFS pointer.
         """
         if self.root is not None and (finding := check_file(self.root, self.file, hashes=hashes)) is not None:
-            raise refused(finding, self.root, model)
+            raise self._refused(finding, self.root, model)
 
     def chunks(self, model: LockedModel) -> Iterator[bytes]:
         """The bytes; a large file is hashed in a thread beside whoever takes them.
@@ -86,13 +88,12 @@ class Item:
         """
         if sha256 != self.file.sha256:
             finding = Finding(Kind.CHANGED, self.file.path, f"sha256 {self.file.sha256}", f"sha256 {sha256}")
-            raise refused(finding, self.root or Path(), model)
+            raise self._refused(finding, self.root or Path(), model)
 
-
-def refused(finding: Finding, root: Path, model: LockedModel) -> HardtackError:
-    """The error for a file that is not what the lock says."""
-    return Mismatch(
-        f"a file of {model.key!r} is not what the lock says: nothing was baked", where=str(root / finding.path),
-        expected=finding.expected, found=finding.found,
-        mend="hardtack lock" if model.source == "local" else "hardtack pull",
-    )  # fmt: skip
+    def _refused(self, finding: Finding, root: Path, model: LockedModel) -> HardtackError:
+        # a local model is locked anew only where somebody says so: its lock does not go stale with its bytes
+        mend = f"hardtack lock --upgrade {model.key}" if model.source == "local" else "hardtack pull"
+        return Mismatch(
+            f"a file of {model.key!r} is not what the lock says: nothing was baked", where=str(root / finding.path),
+            expected=finding.expected, found=finding.found, mend=self.mend or mend,
+        )  # fmt: skip

@@ -147,7 +147,7 @@ def _take(model: LockedModel, origins: Origins, shape: Shape, answers: Answers) 
     precision = kept.builds[0].precision if kept.builds else kept.precision
     build = wanted_build(kept, precision, source, kept.source, origins.builds) if kept.task.loads else None
     if build is not None:
-        items += [Item(file, build.root, beneath=FOLDER) for file in within(build.locked)]
+        items += [Item(file, build.root, beneath=FOLDER, mend=build.mend) for file in within(build.locked)]
     if not kept.task.loads:
         return Aboard(kept, tuple(items))
     # in fp32 whatever the model will be executed in: the reference is what precision is held against
