@@ -154,7 +154,8 @@ def _refusing_registry(folder: Path, registry: str) -> list[str]:
 @pytest.mark.parametrize(
     ("trouble", "mend", "left"),
     [
-        (_without_lock, "hardtack lock", []), (_stale, "hardtack lock", []), (_changed_since, "hardtack lock --upgrade static", []),
+        (_without_lock, "hardtack lock", []), (_stale, "hardtack lock", []),
+        (_changed_since, "hardtack lock --upgrade static", []),
         (_path_outside, "hardtack", []), (_unknown_base, "skopeo list-tags", []),
         # an image that no registry took lies here whole all the same
         (_nobody_at_home, "curl", ["image"]), (_refusing_registry, "curl", ["image"]),
