@@ -75,7 +75,7 @@ $(DEV): $(BASE)
 $(INFINITY):
 	test -x .venv-infinity/bin/python || $(PYTHON) -m venv .venv-infinity
 	.venv-infinity/bin/python $(PIP) torch==2.13.0
-	.venv-infinity/bin/python $(PIP) 'infinity-emb[all]==0.0.78'
+	.venv-infinity/bin/python $(PIP) torch==2.13.0 transformers==4.47.1 'infinity-emb[all]==0.0.78'
 	.venv-infinity/bin/python -m pip uninstall --quiet --yes torchvision
 	touch $@
 
