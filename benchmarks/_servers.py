@@ -72,7 +72,7 @@ class Server:
             self._command, env=self._env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         while not self._is_ready():
-            if self.process.poll() is not None or time.perf_counter() - began > 180:
+            if self.process.poll() is not None or time.perf_counter() - began > 300:
                 self.process.kill()
                 raise RuntimeError(f"{self._command[0]} did not start: {' '.join(self._command)}")
             time.sleep(0.005)

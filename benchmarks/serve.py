@@ -107,6 +107,9 @@ def _compare(title: str, loads: Mapping[str, Load], more: float, p99: float | No
         print(f"  {name:<10} {load.rate:9.1f} requests/s  {waits}")
     if "infinity" in loads:
         ours, theirs = loads["hardtack"], loads["infinity"]
+        if not theirs.rate:
+            print("  infinity answered nothing in time: this machine is too busy to say anything")
+            return
         target(f"{title}: requests a second beside infinity", ours.rate / theirs.rate, more)
         if p99 is not None:
             target(f"{title}: p99 beside infinity", ours.p99 / theirs.p99, p99, at_least=False)

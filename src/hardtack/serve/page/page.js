@@ -39,6 +39,13 @@ function fill(table, rows) {
   }));
 }
 
+function lossOf(model) {
+  if (!model.loaded) return "";
+  if (model.loss == null) return "none: not a build";
+  if (typeof model.loss === "string") return model.loss;
+  return Object.entries(model.loss).map(([name, value]) => `${name} ${Number(value.toFixed(4))}`).join(", ");
+}
+
 function showModels(models) {
   fill($("#models"), models.map((model) => [
     [model.repo && model.repo !== model.key ? `${model.key} · ${model.repo}` : model.key],
@@ -47,7 +54,7 @@ function showModels(models) {
     [model.digest?.replace("sha256:", "").slice(0, 12), model.digest],
     model.loaded ? model.engine : "not loaded yet",
     [model.precision, model.why],
-    model.loss == null ? (model.loaded ? "none: not a build" : "") : String(model.loss),
+    lossOf(model),
     model.megabytes == null ? "" : `${Math.round(model.megabytes)} MiB`,
     model.verified,
   ]));
