@@ -29,7 +29,7 @@ def test_two_stages_make_a_service_that_needs_no_network(yard: Yard, engine: Eng
 def test_its_health_check_says_yes_and_no(yard: Yard, docker: Engine) -> None:
     yard.build(docker, "models:1")
 
-    def health(container: str, seconds: float = 30) -> str:
+    def health(container: str, seconds: float = 120) -> str:
         until = time.monotonic() + seconds
         while (said := docker("inspect", "--format", "{{.State.Health.Status}}", container).strip()) == "starting":
             assert time.monotonic() < until, said
@@ -39,7 +39,7 @@ def test_its_health_check_says_yes_and_no(yard: Yard, docker: Engine) -> None:
     soon = ("--health-interval=1s", "--health-retries=1", "--health-start-period=0s")
     with docker.running("models:1", *soon, "--health-retries=20") as container:
         assert health(container) == "healthy"
-    with docker.running("models:1", *soon, "--entrypoint", "/bin/sleep", command=("60",)) as container:
+    with docker.running("models:1", *soon, "--entrypoint", "/bin/sleep", command=("300",)) as container:
         assert health(container) == "unhealthy"
 
 
