@@ -1,5 +1,6 @@
 """What drawing and running MiniLM otherwise would give: one thing changed at a time, against how it is drawn and run.
 
+Texts a second of CPU time are shown beside those of the clock: they say what the work costs, whoever else is at work.
 The answer is in docs/performance-notes.md; this is how to ask again on another CPU. Needs HARDTACK_REAL, not torch.
 """
 
@@ -7,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -28,8 +31,8 @@ from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.weights import Weights
 from hardtack.spec.words import Precision, Task
 
-_COUNT = 600
-_ROUNDS = 5
+_COUNT = 200
+_ROUNDS = 3
 
 
 def main() -> None:
@@ -51,31 +54,38 @@ def main() -> None:
             "1 stream of all threads": _load(model, streams=1),
             f"{2 * cpus} streams": _load(model, streams=2 * cpus),
         }
-        runs = {name: _run(each, texts) for name, each in opened.items()}
+        runs: dict[str, Callable[[], object]] = {name: partial(each.encode, texts) for name, each in opened.items()}
         budget = Budget()
         for name, other in {
             "batches of 8": replace(budget, rows=8),
             "batches of 16": replace(budget, rows=16),
             "batches of 64": replace(budget, rows=64, tokens=16384),
+            "batches of 512 tokens": replace(budget, tokens=512),
+            "batches of 2,048 tokens": replace(budget, tokens=2048),
+            "batches of 8,192 tokens": replace(budget, tokens=8192),
             "lengths as they are": replace(budget, multiple=1),
             "lengths up to 32s": replace(budget, multiple=32),
         }.items():
             opened[name] = _load(model)
             opened[name]._budget = other
-            runs[name] = _run(opened[name], texts)
+            runs[name] = partial(opened[name].encode, texts)
         packed = stack.enter_context(_packed(model))
-        runs["packed rows of 256 tokens"] = lambda: packed(texts)
+        runs["packed rows of 256 tokens"] = partial(packed, texts)
         for embedder in opened.values():
             embedder.encode(texts)
         packed(texts)
         reference = opened["as it is"].encode(texts)
-        rates = alternate(runs, rounds=_ROUNDS)
-        print(
-            f"{_COUNT} texts of mixed lengths, {opened['as it is'].engine.precision}, {cpus} CPUs; texts/s, × as it is:"
-        )
+        costs: dict[str, list[float]] = {name: [] for name in runs}
+        rates = alternate({name: _timed(work, costs[name]) for name, work in runs.items()}, rounds=_ROUNDS)
+        cost = {name: statistics.median(each) for name, each in costs.items()}
+        usual, executed = "as it is", opened["as it is"].engine.precision
+        print(f"{_COUNT} texts of mixed lengths, {executed}, {cpus} CPUs; texts/s, × as it is: by clock, by CPU time")
         for name, rate in rates.items():
             lowest = f"{float((opened[name].encode(texts) * reference).sum(1).min()):.5f}" if name in opened else "–"
-            print(f"  {name:<38} {rate:8.1f}  {rate / rates['as it is']:5.2f}  lowest cosine to it {lowest}")
+            print(
+                f"  {name:<38} {rate:7.1f} {rate / rates[usual]:5.2f} {cost[name]:7.1f} {cost[name] / cost[usual]:5.2f}"
+                f"  lowest cosine to it {lowest}"
+            )
 
 
 def _load(model: Path, change: Callable[[], Any] | None = None, *, streams: int | None = None) -> Embedder:
@@ -94,11 +104,14 @@ def _load(model: Path, change: Callable[[], Any] | None = None, *, streams: int 
     return loaded
 
 
-def _run(embedder: Embedder, texts: list[str]) -> Callable[[], float]:
+def _timed(work: Callable[[], object], cost: list[float]) -> Callable[[], float]:
+    """Texts a second of a piece of work; those a second of CPU time go into ``cost``."""
+
     def run() -> float:
-        began = time.perf_counter()
-        embedder.encode(texts)
-        return len(texts) / (time.perf_counter() - began)
+        began, worked = time.perf_counter(), time.process_time()
+        work()
+        cost.append(_COUNT / (time.process_time() - worked))
+        return _COUNT / (time.perf_counter() - began)
 
     return run
 
@@ -145,7 +158,7 @@ def _fused_qkv() -> Any:
 
 
 @contextmanager
-def _packed(model: Path, width: int = 256, rows: int = 4) -> Iterator[Callable[[list[str]], float]]:
+def _packed(model: Path, width: int = 256, rows: int = 4) -> Iterator[Callable[[list[str]], None]]:
     """Several texts in one row, each blind to the others: no padding but at a row's end, and more attention.
 
     Means are taken outside of the graph, so that this is a bound from above on what packing could give.
@@ -187,8 +200,7 @@ def _packed(model: Path, width: int = 256, rows: int = 4) -> Iterator[Callable[[
     tokenizer = Tokenizer.from_str(json.dumps(json.loads((model / "tokenizer.json").read_text()) | {"padding": None}))
     tokenizer.enable_truncation(width)
 
-    def run(texts: list[str]) -> float:
-        began = time.perf_counter()
+    def run(texts: list[str]) -> None:
         lengths = [each.ids for each in tokenizer.encode_batch(texts)]
         packs: list[list[list[int]]] = []
         for each in sorted(lengths, key=len, reverse=True):
@@ -206,7 +218,6 @@ def _packed(model: Path, width: int = 256, rows: int = 4) -> Iterator[Callable[[
                     at = end
             queue.start_async(dict(zip(("input_ids", "places", "segments"), feed, strict=True)))
         queue.wait_all()
-        return len(texts) / (time.perf_counter() - began)
 
     yield run
 

@@ -43,7 +43,9 @@ class Budget:
     """
 
     rows: int = 32
-    tokens: int = 8192
+    # 1,024 × 1,536 numbers of a feed-forward part still lie in a CPU's caches: a batch of MiniLM's cost 29 % more at
+    # 8,192 (docs/performance-notes.md)
+    tokens: int = 1024
     alone: int | None = 8192
     multiple: int = 8
     window: int = 1024

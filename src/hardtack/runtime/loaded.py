@@ -6,7 +6,7 @@ The three kinds are :mod:`.embedder`, :mod:`.reranker` and :mod:`.classifier`; t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +47,12 @@ class Identity:
     loss: Mapping[str, float] = field(default_factory=dict)
 
 
+def budget_for(family: str, device: str) -> Budget:
+    """How much runs at once where nobody says: a GPU wants large batches, a CPU ones that stay in its caches."""
+    budget = Budget() if device == "cpu" else Budget(tokens=8192)
+    return replace(budget, alone=None) if family == "static" else budget
+
+
 async def in_thread(function: Callable[..., Answer], *given: Any, **named: Any) -> Answer:
     """Call a function in a thread of the event loop's own pool and wait for its answer."""
     import asyncio  # costs a cold start 20 ms, and only those who already have it come here
@@ -73,7 +79,7 @@ class Loaded:
         self._engine = engine
         self._tokens = tokens
         # a static embedding has no attention: any length will do
-        self._budget = budget or (Budget(alone=None) if layout.family == "static" else Budget())
+        self._budget = budget or budget_for(layout.family, engine.info.device)
 
     @property
     def key(self) -> str:
