@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from hardtack.supply.locks import Stopped
@@ -34,7 +34,7 @@ def work(act: Callable[[T, threading.Event], R], items: Sequence[T], threads: in
     with ThreadPoolExecutor(threads, thread_name_prefix="supply") as pool:
         try:
             futures = [pool.submit(guarded, item) for item in items]
-            problems = [problem for future in futures if (problem := future.exception()) is not None]
+            problems = [problem for future in futures if (problem := _outcome(future)) is not None]
         except BaseException:  # an interrupt while waiting: the threads must not go on behind it
             stop.set()
             raise
@@ -42,3 +42,12 @@ def work(act: Callable[[T, threading.Event], R], items: Sequence[T], threads: in
     if problems:
         raise (real or problems)[0]
     return [future.result() for future in futures]
+
+
+def _outcome(future: Future[R]) -> BaseException | None:
+    """What a thread ended with. Looks up now and then: CPython can miss an interrupt that comes just before a wait."""
+    while True:
+        try:
+            return future.exception(timeout=1)
+        except TimeoutError:
+            continue
