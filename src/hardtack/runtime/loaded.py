@@ -112,6 +112,11 @@ class Loaded:
         return self._engine.info
 
     @property
+    def budget(self) -> Budget:
+        """How much of it runs at once, for whoever puts batches together."""
+        return self._budget
+
+    @property
     def tokens(self) -> Tokens:
         """Its tokenizer: what texts are before they run, for whoever counts or schedules them."""
         return self._tokens

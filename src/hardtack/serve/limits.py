@@ -15,8 +15,8 @@ class Limits:
         queue: texts that wait or run at once, of all requests to one model.
         wait: seconds that a request may wait for its turn; one that would surely wait longer is refused at once.
         receive: seconds in which a body has to arrive.
-        batch_rows: texts that run together.
-        batch_tokens: tokens that run together, padding counted.
+        batch_rows: texts that run together; as the model's own budget has it, where there is a model.
+        batch_tokens: tokens that run together, padding counted; likewise.
         small_texts: up to so many texts a request goes before bulk.
         small_tokens: and up to so many tokens in all.
     """
@@ -27,6 +27,6 @@ class Limits:
     wait: float = 10.0
     receive: float = 30.0
     batch_rows: int = 32
-    batch_tokens: int = 8192
+    batch_tokens: int = 1024
     small_texts: int = 8
     small_tokens: int = 1024

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -201,10 +201,11 @@ class Shelf:
     async def _load(self, slot: Slot) -> Shelved:
         try:
             worker: Worker = await self._loaders.ask(partial(self._open, slot.offer.key))
+            budget = worker.model.budget
             scheduler = Scheduler(
                 worker.run,
                 threads=usable_cpus() if worker.model.device == "cpu" else 2,
-                limits=self._limits,
+                limits=replace(self._limits, batch_rows=budget.rows, batch_tokens=budget.tokens),
                 name=slot.offer.key,
                 heard=partial(self._ran, slot.offer.key),
                 clock=self._clock,
