@@ -209,6 +209,7 @@ class Shelf:
                 name=slot.offer.key,
                 heard=partial(self._ran, slot.offer.key),
                 clock=self._clock,
+                whole=worker.model.engine.whole,
             )
             counting = {small: Counting(worker.count, crew) for small, crew in self._counters.items()}
             slot.shelved = Shelved(worker, scheduler, counting, self._clock())
