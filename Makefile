@@ -11,7 +11,7 @@ HUBS  = .venv-torch/.hubs
 CLIENTS = .venv-clients/.clients
 INFINITY = .venv-infinity/.infinity
 
-.PHONY: help demo test test-browser test-clients test-all test-world test-containers lint format bench starter-scores docs clean
+.PHONY: help demo test test-browser test-clients test-all test-world test-containers lint format bench bench-brief starter-scores docs clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ format: $(DEV)   ## let ruff mend what it can
 
 bench: $(TORCH) $(INFINITY)  ## side by side with sentence-transformers and infinity: ratios, medians
 	.venv-torch/bin/python -m benchmarks
+
+bench-brief: $(TORCH)  ## that the benchmarks run: one round of little, whose figures say nothing
+	HARDTACK_BENCH=brief .venv-torch/bin/python -m benchmarks supply mirror runtime bake
 
 starter-scores: $(TORCH)  ## what the starter models score, judged by torch
 	.venv-torch/bin/python starter/scores.py

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import benchmarks
+from benchmarks.measure import BRIEF
 
 
 def main() -> int:
@@ -23,6 +24,8 @@ def main() -> int:
     if unknown := set(chosen) - set(subjects):
         print(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join(subjects)}", file=sys.stderr)
         return 2
+    if BRIEF:
+        print("brief: this shows that the benchmarks run; the figures say nothing")
     print(f"{platform.python_implementation()} {platform.python_version()}, {_cpu()}, {os.cpu_count()} CPUs")
     for subject in chosen:
         print(f"\n## {subject} (load {os.getloadavg()[0]:.1f})\n", flush=True)

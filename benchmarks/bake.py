@@ -20,9 +20,9 @@ from pathlib import Path
 
 from tests.containers import tools
 
-from benchmarks.measure import alternate, seconds_of, target
+from benchmarks.measure import BRIEF, alternate, seconds_of, target
 
-SIZE = 1 << 30
+SIZE = 1 << 26 if BRIEF else 1 << 30
 ROUNDS = 5
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+BRIEF = os.environ.get("HARDTACK_BENCH") == "brief"
+"""Whether to show only that the benchmarks run: one round, of little. The figures say nothing then."""
+
 
 def alternate(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Run A B C A B C …, ``rounds`` times, and give the median of what each returns."""
+    """Run A B C A B C …, ``rounds`` times, and give the median of what each returns; one round if brief."""
     seen: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
+    for _ in range(1 if BRIEF else rounds):
         for name, run in contestants.items():
             seen[name].append(run())
     return {name: statistics.median(values) for name, values in seen.items()}
@@ -25,6 +29,21 @@ def seconds_of(command: Sequence[str], env: Mapping[str, str] | None = None) -> 
     took = time.perf_counter() - began
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command[:3])} … ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+    return took
+
+
+def seconds_to_answer(command: Sequence[str], env: Mapping[str, str] | None = None) -> float:
+    """Wall-clock seconds from a process's start to its first line of output; it must end well."""
+    began = time.perf_counter()
+    with subprocess.Popen(
+        command, env=None if env is None else dict(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        took = time.perf_counter() - began
+        _, said = process.communicate()
+    if process.returncode != 0 or not line:
+        raise RuntimeError(f"{' '.join(command[:3])} … ended with {process.returncode}: {said.strip()[-500:]}")
     return took
 
 
