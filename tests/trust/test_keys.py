@@ -67,7 +67,7 @@ def test_the_wrong_half(ours: Pair) -> None:
     with pytest.raises(Misused) as caught:
         read_public(ours.private)
     assert "private key" in caught.value.found
-    assert "ssh-keygen -y" in caught.value.mend
+    assert caught.value.mend == f"ssh-keygen -y -f {ours.private} > KEY.pub", "and never into the key itself"
     with pytest.raises(Misused):
         read_private(ours.public)
 

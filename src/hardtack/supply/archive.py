@@ -84,7 +84,7 @@ class Trust:
         expect: the digest that `pack` printed, as the user brought it here; or empty.
         signed: given the archive's lock, says which trusted key signed it, in words, or raises; None where the user
             gave no key.
-        anyway: the user takes the archive's own word, where no lock has another.
+        anyway: the user takes the archive's own word, whatever the lock says.
     """
 
     lock: Lock | None = None

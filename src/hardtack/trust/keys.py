@@ -73,16 +73,16 @@ def read_public(path: Path) -> PublicKey:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    mend = f"ssh-keygen -y -f KEY > {quote(str(path))}  # the public half of a private key"
+    mend = "ssh-keygen -y -f KEY > KEY.pub  # the public half of a private key"
     data = read_text(path, Misused, "public key", mend).encode()
+    if b" PRIVATE KEY-----" in data:
+        found = "a private key, which should not leave its machine"
+        raise _no_key("public", path, found, f"ssh-keygen -y -f {quote(str(path))} > KEY.pub")
     pem = data.startswith(b"-----BEGIN")
     try:
         key = serialization.load_pem_public_key(data) if pem else serialization.load_ssh_public_key(data)
     except (ValueError, UnsupportedAlgorithm):
-        found = (
-            "a private key, which should not leave its machine" if b" PRIVATE KEY-----" in data else "something else"
-        )
-        raise _no_key("public", path, found, mend) from None
+        raise _no_key("public", path, "something else", mend) from None
     if not isinstance(key, Ed25519PublicKey):
         raise _no_key("public", path, "a key of another kind", "ssh-keygen -t ed25519 -f KEY")
     return PublicKey(key.public_bytes_raw(), path.name)
