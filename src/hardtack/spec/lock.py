@@ -15,6 +15,7 @@ from hardtack.spec.names import is_repo
 from hardtack.spec.words import EngineName, Pooling, Precision, Similarity, Task, WeightsKind
 
 LOCK_NAME = "hardtack.lock"
+SIGNATURE_SUFFIX = ".sig"  # a signature lies beside what it is of
 
 
 @dataclass(frozen=True, slots=True, order=True)
