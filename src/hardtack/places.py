@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardtack.settings import Policy, Settings
-from hardtack.spec.lock import LOCK_NAME, LockedModel
-from hardtack.spec.manifest import MANIFEST_NAME
+from hardtack.spec.lock import LOCK_NAME, MANIFEST_NAME, LockedModel
 from hardtack.spec.text_file import unreadable
 
 
