@@ -22,7 +22,7 @@ class Store:
 
     Attributes:
         hub: the folder that holds ``models--namespace--name``.
-        own: the folder that holds builds and compile caches.
+        own: the folder that holds builds.
     """
 
     hub: Path
