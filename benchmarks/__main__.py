@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 
 import benchmarks
-from benchmarks.measure import BRIEF
+from benchmarks._plot import draw
+from benchmarks.measure import BRIEF, SEEN
+
+OUT = Path(__file__).parents[1] / "bench-out"
 
 
 def main() -> int:
@@ -30,6 +33,13 @@ def main() -> int:
     for subject in chosen:
         print(f"\n## {subject} (load {os.getloadavg()[0]:.1f})\n", flush=True)
         importlib.import_module(f"benchmarks.{subject}").main()
+    if SEEN:
+        picture = OUT / f"{'-'.join(chosen) if len(chosen) < len(subjects) else 'all'}.svg"
+        OUT.mkdir(exist_ok=True)
+        picture.write_text(draw(SEEN, f"{_cpu()}, {os.cpu_count()} CPUs{', brief' if BRIEF else ''}"))
+        print(
+            f"\n{sum(each.reached for each in SEEN)} of {len(SEEN)} targets reached; {picture.relative_to(OUT.parent)}"
+        )
     return 0
 
 

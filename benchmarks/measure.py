@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 BRIEF = os.environ.get("HARDTACK_BENCH") == "brief"
 """Whether to show only that the benchmarks run: one round, of little. The figures say nothing then."""
@@ -47,10 +49,37 @@ def seconds_to_answer(command: Sequence[str], env: Mapping[str, str] | None = No
     return took
 
 
+@dataclass(frozen=True)
+class Target:
+    """A figure and its goal."""
+
+    name: str
+    figure: float
+    goal: float
+    unit: str
+    at_least: bool
+
+    @property
+    def reached(self) -> bool:
+        """Whether the figure is as good as the goal."""
+        return self.figure >= self.goal if self.at_least else self.figure <= self.goal
+
+    @property
+    def score(self) -> float:
+        """How many times as good as the goal; 1 is just reached."""
+        good, goal = (self.figure, self.goal) if self.at_least else (self.goal, self.figure)
+        return good / goal if goal else math.inf
+
+
+SEEN: list[Target] = []
+"""Every target of this run, in order."""
+
+
 def target(name: str, figure: float, goal: float, *, unit: str = "×", at_least: bool = True) -> bool:
-    """Print one target: the figure, what it is to be, and whether it is."""
-    reached = figure >= goal if at_least else figure <= goal
+    """Print and keep one target: the figure, what it is to be, and whether it is."""
+    made = Target(name, figure, goal, unit, at_least)
+    SEEN.append(made)
     sign = "≥" if at_least else "≤"
-    print(f"{'reached' if reached else 'MISSED ':<8} {name}: {figure:.2f} {unit} ({sign} {goal:g} {unit})")
+    print(f"{'reached' if made.reached else 'MISSED ':<8} {name}: {figure:.2f} {unit} ({sign} {goal:g} {unit})")
     sys.stdout.flush()
-    return reached
+    return made.reached

@@ -22,7 +22,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 def open_by(directory: Path, wish: Wish) -> object:
     chosen = choose(directory, Task.EMBED, None, wish)
-    return chosen.open(open_weights(chosen.layout))
+    return chosen.open(open_weights(chosen.layout), lambda: None)
 
 
 @pytest.mark.parametrize("engine", [EngineName.AUTO, EngineName.OPENVINO])
@@ -31,7 +31,7 @@ def test_openvino_where_a_family_draws_whatever_is_installed(
 ) -> None:
     installed(monkeypatch, "torch", "transformers")
     chosen = choose(make_bert(tmp_path), Task.EMBED, None, Wish(engine))
-    made = chosen.open(open_weights(chosen.layout))
+    made = chosen.open(open_weights(chosen.layout), lambda: None)
     assert made.info.name == "openvino"
     assert made.info.why
     made.close()

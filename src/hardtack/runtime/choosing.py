@@ -50,11 +50,12 @@ class Chosen:
 
     Attributes:
         layout: the model, as the engine takes it.
-        open: makes the engine of the model's mapped weights.
+        open: makes the engine of the model's mapped weights. What it is handed besides is called once the interpreter
+            is no longer needed for it: what goes on beside the compilation may begin then.
     """
 
     layout: Layout
-    open: Callable[[Weights], Engine]
+    open: Callable[[Weights, Callable[[], object]], Engine]
 
 
 def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) -> Chosen:
@@ -75,7 +76,7 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
 
     def by_torch(why: str) -> Chosen:
         layout = read_layout(directory, task, overrides=overrides, weights=weights, foreign=True)
-        return Chosen(layout, lambda _: _open_torch(layout, locked, wish, why))
+        return Chosen(layout, lambda *_: _open_torch(layout, locked, wish, why))
 
     if wish.engine is EngineName.TORCH:
         return by_torch("engine torch, as asked")
@@ -94,11 +95,11 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
             return by_torch(_because(problem))
         layout = read_layout(directory, task, overrides=overrides, weights=weights, foreign=True)
 
-    def opened(mapped: Weights) -> Engine:
+    def opened(mapped: Weights, compiling: Callable[[], object]) -> Engine:
         from hardtack.runtime.engines.openvino import open_engine
 
         try:
-            return open_engine(layout, mapped, precision=wish.precision, threads=wish.threads)
+            return open_engine(layout, mapped, precision=wish.precision, threads=wish.threads, compiling=compiling)
         except NotDrawn as problem:
             _need_torch(problem, wish)
             return _open_torch(layout, locked, wish, _because(problem))

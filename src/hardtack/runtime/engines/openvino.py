@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from itertools import chain, count, islice, pairwise
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -50,7 +49,7 @@ def open_engine(
     *,
     precision: Precision = Precision.AUTO,
     threads: int | None = None,
-    cache_dir: Path | None = None,
+    compiling: Callable[[], object] = lambda: None,
 ) -> OpenVinoEngine:
     """Take a model's graph, drawn, shipped or of a build, and compile it for this CPU.
 
@@ -59,7 +58,7 @@ def open_engine(
         weights: its numbers; the engine keeps them mapped until it is closed.
         precision: what to execute in. ``auto`` is bf16 where the CPU multiplies it natively, else fp32.
         threads: CPUs to use; None: those that affinity and the container's quota leave.
-        cache_dir: where OpenVINO may keep compiled graphs; None: nowhere.
+        compiling: called when all that needs the interpreter is done, and the graph is about to be compiled.
 
     Raises:
         UnsupportedModel: the graph cannot be drawn, or this CPU does not execute the precision.
@@ -92,8 +91,6 @@ def open_engine(
         # Two processes that pin their threads pin them to the same first CPUs and share those.
         "ENABLE_CPU_PINNING": False,
     }
-    if cache_dir is not None:
-        config["CACHE_DIR"] = str(cache_dir)
     stored = sum((layout.directory / name).stat().st_size for name in layout.weights)
     small = (weights.graph.numbers.nbytes if weights.graph else stored) <= _SMALL
     lone = 1 if small else cpus
@@ -125,6 +122,7 @@ def open_engine(
         width = graph.output(0).get_partial_shape()[2].get_length()
         return opened(graph, replace(info, width=width, inputs=_names_of(graph)))
 
+    compiling()
     return opened(model, info, unpool)
 
 
