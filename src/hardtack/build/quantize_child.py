@@ -16,6 +16,7 @@ import numpy as np
 
 from hardtack.build.ask import ask
 from hardtack.build.recipe import WAYS
+from hardtack.build.tables import look_up_first
 from hardtack.build.texts import read_texts
 from hardtack.runtime.builds import GRAPH, NUMBERS
 from hardtack.runtime.engines.interface import Deliver, EngineInfo, Feed
@@ -78,7 +79,9 @@ def main(job: Path, source: Path, key: str, way: str, texts: Path, out: Path) ->
     if WAYS[way].calibrated:
         ask(loaded, read_texts(texts), batch_size=1)
     name_by_place(notes.graph)
-    import_openvino().serialize(_quantized(notes, way), str(out / GRAPH), str(out / NUMBERS))
+    graph = _quantized(notes, way)
+    look_up_first(graph)
+    import_openvino().serialize(graph, str(out / GRAPH), str(out / NUMBERS))
 
 
 def _quantized(notes: NoteTaker, way: str) -> Any:
