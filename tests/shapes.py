@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hardtack.runtime.classifier import LikelihoodClassifier
 from hardtack.runtime.embedder import Embedder
+from hardtack.runtime.likelihood import LikelihoodClassifier
 from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.reranker import Reranker
 from hardtack.spec.words import Pooling, Precision, Task

@@ -18,7 +18,7 @@ from hardtack.serve.fields import TEXT, Field
 from hardtack.serve.limits import Limits
 from hardtack.serve.logs import RequestLog, Style
 from hardtack.serve.metrics import Measures
-from hardtack.serve.pipeline import Service
+from hardtack.serve.service import Service
 
 Handle = Callable[[Any, Asked], Awaitable[Answer]]
 BODY = b'{"text": "x"}'

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardtack.build.texts import Texts
-from hardtack.runtime.classifier import Classifier, LikelihoodClassifier
+from hardtack.runtime.classifier import Classifier
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.golden import FALLBACK_LABELS, FALLBACK_PROMPT
+from hardtack.runtime.likelihood import LikelihoodClassifier
 from hardtack.runtime.manager import Model
 from hardtack.runtime.reranker import Reranker
 

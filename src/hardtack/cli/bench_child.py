@@ -16,9 +16,9 @@ from typing import Any
 
 from hardtack.errors import HardtackError
 from hardtack.loaders import make_manager
-from hardtack.runtime.classifier import LikelihoodClassifier
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.golden import FALLBACK_LABELS, FALLBACK_PROMPT
+from hardtack.runtime.likelihood import LikelihoodClassifier
 from hardtack.runtime.manager import Model
 from hardtack.runtime.reranker import Reranker
 from hardtack.settings import read_settings

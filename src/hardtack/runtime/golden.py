@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardtack.errors import Mismatch
-from hardtack.runtime.classifier import Classifier, LikelihoodClassifier
+from hardtack.runtime.classifier import Classifier
 from hardtack.runtime.embedder import Embedder
+from hardtack.runtime.likelihood import LikelihoodClassifier
 from hardtack.runtime.reranker import Reranker
 from hardtack.spec.gates import limits_of
 from hardtack.spec.lock import LockedModel

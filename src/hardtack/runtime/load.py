@@ -23,10 +23,11 @@ from hardtack.errors import Misused, ModelNotFound, UnsupportedModel, Unverified
 from hardtack.runtime.builds import wanted_build
 from hardtack.runtime.checking import Files
 from hardtack.runtime.choosing import Chosen, Wish, choose
-from hardtack.runtime.classifier import Classifier, make_classifier
+from hardtack.runtime.classifier import Classifier
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.engines.interface import Engine
 from hardtack.runtime.layout import Layout
+from hardtack.runtime.likelihood import make_classifier
 from hardtack.runtime.loaded import Identity
 from hardtack.runtime.reranker import Reranker
 from hardtack.runtime.tokens import Tokens

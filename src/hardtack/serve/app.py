@@ -1,7 +1,7 @@
 """The service as an ASGI application: reads a request, finds its endpoint, sends the answer, measures and logs it.
 
 Plain ASGI with a table of paths: at a millisecond an answer, a framework's layers would cost as much as the model.
-What can be asked is in :mod:`.dialects`; what is done about it, in :mod:`.pipeline`.
+What can be asked is in :mod:`.dialects`; what is done about it, in :mod:`.service`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from hardtack.serve.dialects import ENDPOINTS, dialect_at
 from hardtack.serve.exchange import Answer, Asked, Dialect, Endpoint
 from hardtack.serve.fields import read_body
 from hardtack.serve.logs import Line, RequestLog
-from hardtack.serve.pipeline import Service
 from hardtack.serve.refusals import Kind, Refusal, refusal_of
+from hardtack.serve.service import Service
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -13,7 +13,7 @@ from hardtack.serve.fields import Field
 from hardtack.serve.refusals import Kind, Refusal
 
 if TYPE_CHECKING:
-    from hardtack.serve.pipeline import Service
+    from hardtack.serve.service import Service
 
 JSON = b"application/json"
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY

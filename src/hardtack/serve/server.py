@@ -27,7 +27,7 @@ from hardtack.serve.limits import Limits
 from hardtack.serve.logs import RequestLog, Style
 from hardtack.serve.memory import few_arenas
 from hardtack.serve.metrics import Gauge, Measures
-from hardtack.serve.pipeline import Service
+from hardtack.serve.service import Service
 from hardtack.serve.shelf import Offer, Shelf
 
 LOOPBACK = "127.0.0.1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hardtack.serve.dialects import classify, cohere, openai, operation, tei
+from hardtack.serve.dialects import classify, cohere, openai, operation, tei, tei_inspection
 from hardtack.serve.exchange import Dialect, Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -10,6 +10,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *cohere.ENDPOINTS,
     *classify.ENDPOINTS,
     *tei.ENDPOINTS,
+    *tei_inspection.ENDPOINTS,
     *operation.ENDPOINTS,
 )
 

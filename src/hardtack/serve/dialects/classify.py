@@ -14,7 +14,7 @@ from hardtack.serve.fields import TEXT, TEXTS, Field, Shape, either, is_list, is
 from hardtack.serve.work import Choice
 
 if TYPE_CHECKING:
-    from hardtack.serve.pipeline import Service
+    from hardtack.serve.service import Service
 
 _GROUP = "label"
 _LABELS = many(TEXT, "labels", most=256)

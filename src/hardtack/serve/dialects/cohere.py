@@ -17,7 +17,7 @@ from hardtack.serve.fields import ANYTHING, FLAG, TEXT, Field, Shape, many, refu
 from hardtack.serve.refusals import Kind, Refusal
 
 if TYPE_CHECKING:
-    from hardtack.serve.pipeline import Service
+    from hardtack.serve.service import Service
 
 
 def _form(refusal: Refusal, status: int, request: str) -> Mapping[str, Any]:  # noqa: ARG001 - a dialect's form

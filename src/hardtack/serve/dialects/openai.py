@@ -14,7 +14,7 @@ from hardtack.serve.fields import TEXT, TEXTS, Field, either, is_list, is_text, 
 from hardtack.serve.refusals import Kind, Refusal
 
 if TYPE_CHECKING:
-    from hardtack.serve.pipeline import Service
+    from hardtack.serve.service import Service
 
 STATUSES: Mapping[Kind, int] = {
     Kind.INVALID: 400,

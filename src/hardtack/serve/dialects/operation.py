@@ -14,7 +14,7 @@ from hardtack.serve.metrics import CONTENT_TYPE, STARTED, resident_bytes
 from hardtack.serve.refusals import Kind, Refusal
 
 if TYPE_CHECKING:
-    from hardtack.serve.pipeline import Service
+    from hardtack.serve.service import Service
 
 
 async def health(service: Service, asked: Asked) -> Answer:  # noqa: ARG001 - a handler's arguments

@@ -1,4 +1,6 @@
-"""text-embeddings-inference's paths, as its clients (huggingface_hub, langchain, llama-index) ask for them.
+"""text-embeddings-inference's answers, as its clients (huggingface_hub, langchain, llama-index) ask for them.
+
+What it tells of a model besides, its tokens and its description, is in :mod:`.tei_inspection`.
 
 https://huggingface.github.io/text-embeddings-inference/
 """
@@ -11,11 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hardtack import __version__
-from hardtack.runtime.classifier import HeadClassifier
-from hardtack.runtime.embedder import Embedder
-from hardtack.runtime.reranker import Reranker, sigmoid
-from hardtack.runtime.tokens import Piece
+from hardtack.runtime.reranker import sigmoid
 from hardtack.serve.exchange import Answer, Asked, Dialect, Endpoint, Handler, answer_json, join_json, texts_of
 from hardtack.serve.fields import (
     ANYTHING,
@@ -40,7 +38,7 @@ from hardtack.serve.shelf import ANY_TASK
 from hardtack.spec.words import Task
 
 if TYPE_CHECKING:
-    from hardtack.serve.pipeline import Service
+    from hardtack.serve.service import Service
 
 STATUSES: Mapping[Kind, int] = {
     Kind.INVALID: 422,
@@ -70,7 +68,7 @@ def _form(refusal: Refusal, status: int, request: str) -> Mapping[str, Any]:  # 
 
 TEI = Dialect("tei", STATUSES, _form)
 
-_MODEL = Field("model", TEXT, "A key, a repository or its last part; the only model of the task where it is not said.")
+MODEL = Field("model", TEXT, "A key, a repository or its last part; the only model of the task where it is not said.")
 _CUTTING = (
     Field("truncate", FLAG, "Whether what is too long is cut, rather than refused.", default=True),
     Field("truncation_direction", word("right", "Right"), "Where it is cut: at its end."),
@@ -81,7 +79,7 @@ EMBED = (
     Field("normalize", FLAG, "Whether vectors are brought to length one.", default=True),
     Field("prompt_name", TEXT, "One of the model's prompts."),
     Field("dimensions", whole(1), "Numbers of a vector, where the model was trained to be cut."),
-    _MODEL,
+    MODEL,
 )
 EMBED_ALL = tuple(field for field in EMBED if field.name not in ("normalize", "dimensions"))
 RERANK = (
@@ -90,7 +88,7 @@ RERANK = (
     *_CUTTING,
     Field("raw_scores", FLAG, "Logits instead of scores from 0 to 1.", default=False),
     Field("return_text", FLAG, "Whether each rank has its text.", default=False),
-    _MODEL,
+    MODEL,
 )
 _SEQUENCE = either(
     "a text, or one or two texts",
@@ -108,25 +106,12 @@ PREDICT = (
     ),
     *_CUTTING,
     Field("raw_scores", FLAG, "Logits instead of probabilities.", default=False),
-    _MODEL,
+    MODEL,
 )  # fmt: skip
 ROOT = (
     Field("inputs", ANYTHING, "As the path that is meant has it."),
-    _MODEL,
+    MODEL,
 )
-TOKENIZE = (
-    Field("inputs", TEXTS, "One text or several.", required=True),
-    Field("add_special_tokens", FLAG, "Whether special tokens are added.", default=True),
-    Field("prompt_name", TEXT, "One of an embedder's prompts, which goes before each text."),
-    _MODEL,
-)
-_IDS = many(whole(0), "token ids")
-DECODE = (
-    Field("ids", either("token ids, or lists of them", _IDS, many(_IDS, "lists of token ids"),
-                        fits=(list_of(int), is_list)), "Token ids of a text, or of several.", required=True),
-    Field("skip_special_tokens", FLAG, "Whether special tokens are left out.", default=True),
-    _MODEL,
-)  # fmt: skip
 
 
 def _read_comparison(value: Any, name: str) -> tuple[str, list[str]]:
@@ -152,7 +137,7 @@ SIMILARITY = (
     Field("inputs", _COMPARISON, "What is compared with what.", required=True),
     Field("parameters", Shape(body_schema(_PARAMETERS), lambda value, _: read_body(_PARAMETERS, value)),
           "How it is read: as of /embed."),
-    _MODEL,
+    MODEL,
 )  # fmt: skip
 
 
@@ -260,74 +245,6 @@ async def similarity(service: Service, asked: Asked) -> Answer:
     return answer_json(made.model.similarity(made.vectors[0], np.stack(made.vectors[1:]))[0].tolist())
 
 
-async def tokenize(service: Service, asked: Asked) -> Answer:
-    """``POST /tokenize``."""
-    values = asked.values
-    texts = texts_of(values["inputs"], service.limits.texts, "inputs")
-    which = values["model"] or asked.model
-    special, prompt_name = values["add_special_tokens"], values["prompt_name"]
-    return Answer(await service.spell(which, texts, _shown, special=special, prompt_name=prompt_name))
-
-
-def _shown(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
-    return [
-        {"id": piece.id, "text": piece.text, "special": piece.special}
-        | ({} if piece.special else {"start": piece.start, "stop": piece.stop})
-        for piece in pieces
-    ]
-
-
-async def decode(service: Service, asked: Asked) -> Answer:
-    """``POST /decode``."""
-    values = asked.values
-    ids = values["ids"]
-    lists = ids if isinstance(ids[0], list) else [ids]
-    texts_of(["" for _ in lists], service.limits.texts, "ids")
-    return answer_json(
-        await service.decode(values["model"] or asked.model, lists, skip_special=values["skip_special_tokens"])
-    )
-
-
-async def info(service: Service, asked: Asked) -> Answer:
-    """``GET /info``: text-embeddings-inference's fields of one model, and all about all of them beside it."""
-    slot = service.shelf.find(asked.model, ANY_TASK) if asked.model else None
-    slot = slot or next(iter(service.shelf.slots.values()))
-    model = slot.shelved.model if slot.shelved else None
-    kind: dict[str, Any] = {}
-    if isinstance(model, Embedder):
-        kind = {"embedding": {"pooling": model.layout.pooling.value if model.layout.pooling else None}}
-    elif isinstance(model, Reranker | HeadClassifier):
-        labels = model.layout.labels
-        name = "reranker" if isinstance(model, Reranker) else "classifier"
-        kind = {
-            name: {
-                "id2label": {str(number): label for number, label in enumerate(labels)},
-                "label2id": {label: number for number, label in enumerate(labels)},
-            }
-        }
-    limits = service.limits
-    return answer_json(
-        {
-            "model_id": slot.offer.repo or slot.offer.key,
-            "model_sha": slot.offer.commit or None,
-            "model_dtype": model.engine.precision if model else None,
-            "model_type": kind,
-            "max_concurrent_requests": limits.queue,
-            "max_input_length": model.max_seq_length if model else None,
-            "max_batch_tokens": model.budget.tokens if model else limits.batch_tokens,
-            "max_batch_requests": model.budget.rows if model else limits.batch_rows,
-            "max_client_batch_size": limits.texts,
-            "auto_truncate": True,
-            "tokenization_workers": 2,
-            "version": __version__,
-            "sha": None,
-            "docker_label": None,
-            "service": "hardtack",
-            "models": service.about(),
-        }
-    )
-
-
 async def root(service: Service, asked: Asked) -> Answer:
     """``POST /``, where clients know one address only, as huggingface_hub's does: what is meant is in the body."""
     which = asked.values["model"] or asked.model
@@ -350,7 +267,4 @@ ENDPOINTS = (
     Endpoint("POST", "/rerank", TEI, rerank, "Texts by how well they answer a query.", RERANK),
     Endpoint("POST", "/predict", TEI, predict, "Labels of texts or pairs.", PREDICT),
     Endpoint("POST", "/similarity", TEI, similarity, "How like one text is to others.", SIMILARITY),
-    Endpoint("POST", "/tokenize", TEI, tokenize, "The tokens of texts.", TOKENIZE),
-    Endpoint("POST", "/decode", TEI, decode, "The text of tokens.", DECODE),
-    Endpoint("GET", "/info", TEI, info, "What is served."),
 )
