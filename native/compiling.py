@@ -67,7 +67,11 @@ def compile_library(target: Path, *, double: bool = False, flags: Sequence[str] 
             _finish(job)
         objects = [str(path) for path in sorted(work.glob("*.o"))]
         # its own copy of the C++ library, so that it runs wherever the C library does
-        static = () if flags else ("-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-s")
+        static = (
+            ()
+            if flags
+            else ("-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-s")
+        )
         _finish(_start([cxx, "-shared", "-pthread", *static, *flags, *objects, "-o", str(work / NAME)]))
         (work / NAME).replace(target)
 

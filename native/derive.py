@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 TAIL = 4.0
-"""From here on t·Φ(-t) counts as 0; it is 1.3e-4 there, less than the fit is off elsewhere."""
+"""From here on the fit is held at its last value; t·Φ(-t) is 1.3e-4 there, less than the fit is off elsewhere."""
 
 
 def fit(target: Floats, basis: Floats, weight: Floats, rounds: int = 2000) -> Floats:
-    """Coefficients ``c`` that make the greatest ``weight · |basis @ c - target|`` small: ``(n,)``, ``(n, k)`` → ``(k,)``."""
+    """Coefficients that make the greatest ``weight · |basis @ c - target|`` small: ``(n,)``, ``(n, k)`` → ``(k,)``."""
     share = np.full(len(target), 1.0 / len(target))
     best, least = np.zeros(basis.shape[1]), math.inf
     for _ in range(rounds):
@@ -39,9 +39,9 @@ def nodes(low: float, high: float, count: int = 1201) -> Floats:
 
 
 def gelu_tail(below: Callable[[Floats], Floats]) -> Floats:
-    """``t · below(t)`` for t in [0, TAIL] as c1·t + … + c7·t⁷, where ``below(t)`` is the share of the normal curve below -t.
+    """``t · below(t)`` in [0, TAIL] as c1·t + … + c7·t⁷, ``below(t)`` being the normal curve's share below -t.
 
-    GELU is max(x, 0) minus this of \\|x\\|: the part that is not a straight line, smooth from 0 on and bounded by 0.17.
+    GELU is max(x, 0) minus this at the size of x: the part that is not a straight line, smooth from 0 on and bounded by 0.17.
     """
     t = nodes(0, TAIL)
     return fit(t * below(t), np.stack([t**power for power in range(1, 8)], 1), np.ones_like(t))
@@ -90,8 +90,8 @@ def main() -> None:
         else:
             below = below_erf if "erf" in name else below_tanh
             t = np.linspace(0, 8, 40001)
-            made = np.where(t < TAIL, horner(values, t, 1), 0)
-            print(f"  greatest error {np.abs(made - t * below(t)).max():.2e}, at {TAIL}: {horner(values, np.array([TAIL]), 1)}")
+            made = horner(values, np.minimum(t, TAIL), 1)
+            print(f"  greatest error {np.abs(made - t * below(t)).max():.2e}")
 
 
 if __name__ == "__main__":

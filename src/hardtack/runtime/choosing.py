@@ -1,5 +1,6 @@
-"""Which engine runs a model, and why: OpenVINO where a family, an IR or an ONNX serves, else torch.
+"""Which engine runs a model, and why: our own where CPU and model allow, else OpenVINO, else torch.
 
+OpenVINO runs what a family draws, and IR and ONNX that a repository ships; torch runs anything.
 ``auto`` never leaves a model that OpenVINO runs to torch unless the device is not a CPU. Where only torch would do and
 it is not installed, the error says what stood in OpenVINO's way and how torch is had.
 """
@@ -12,8 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hardtack.errors import HardtackError, NotDrawn, UnsupportedModel
+from hardtack.runtime.engines import native
 from hardtack.runtime.engines.interface import Engine
 from hardtack.runtime.layout import Layout
+from hardtack.runtime.native.cache import Shelf, packed_weights
+from hardtack.runtime.native.library import Library, ability
 from hardtack.runtime.read_layout import read_layout
 from hardtack.runtime.weights import Weights
 from hardtack.spec.lock import LockedModel
@@ -33,6 +37,7 @@ class Wish:
         allow_code: the caller's leave for code that the lock carries.
         code: where that of other repositories lies, by repository.
         built: a build holds the graph: no family need draw it.
+        shelf: where the native engine's packed weights are kept; None: nowhere.
     """
 
     engine: EngineName = EngineName.AUTO
@@ -42,6 +47,7 @@ class Wish:
     allow_code: bool = False
     code: Mapping[str, Path] = field(default_factory=dict)
     built: bool = False
+    shelf: Shelf | None = None
 
 
 @dataclass(frozen=True)
@@ -51,10 +57,12 @@ class Chosen:
     Attributes:
         layout: the model, as the engine takes it.
         open: makes the engine of the model's mapped weights.
+        verified: to be called once every file of the model was found to be what it should be.
     """
 
     layout: Layout
     open: Callable[[Weights], Engine]
+    verified: Callable[[], None] = lambda: None
 
 
 def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) -> Chosen:
@@ -66,10 +74,10 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
     """
     overrides = None if locked is None else locked.overrides
     weights = None if locked is None else locked.weights
-    if wish.engine is EngineName.NATIVE or (wish.engine is EngineName.OPENVINO and wish.device != "cpu"):
+    if wish.engine in (EngineName.NATIVE, EngineName.OPENVINO) and wish.device != "cpu":
         raise UnsupportedModel(
             "no engine here runs that", where=str(directory),
-            expected="engine openvino on device cpu, or engine torch",
+            expected="engine openvino or native on device cpu, or engine torch",
             found=f"engine {wish.engine.value} on device {wish.device}", mend="unset HARDTACK_ENGINE HARDTACK_DEVICE",
         )  # fmt: skip
 
@@ -94,6 +102,14 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
             return by_torch(_because(problem))
         layout = read_layout(directory, task, overrides=overrides, weights=weights, foreign=True)
 
+    if wish.engine in (EngineName.NATIVE, EngineName.AUTO) and not wish.built:
+        able = ability()
+        why_not = native.why_not(layout, wish.precision, able)
+        if why_not is None and able.library is not None:
+            return _by_native(layout, able.library, wish)
+        if wish.engine is EngineName.NATIVE:
+            raise native.refuse(layout, why_not or able.why_not)
+
     def opened(mapped: Weights) -> Engine:
         from hardtack.runtime.engines.openvino import open_engine
 
@@ -104,6 +120,22 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
             return _open_torch(layout, locked, wish, _because(problem))
 
     return Chosen(layout, opened)
+
+
+def _by_native(layout: Layout, library: Library, wish: Wish) -> Chosen:
+    keeping: list[Callable[[], None]] = []
+    why = "engine native, as asked" if wish.engine is EngineName.NATIVE else "this CPU has AMX"
+
+    def opened(mapped: Weights) -> Engine:
+        packed, keep = packed_weights(layout, mapped, wish.shelf)
+        keeping.append(keep)
+        return native.open_engine(layout, packed, library, threads=wish.threads, why=why)
+
+    def verified() -> None:
+        while keeping:
+            keeping.pop()()
+
+    return Chosen(layout, opened, verified)
 
 
 def _need_torch(problem: HardtackError, wish: Wish) -> None:

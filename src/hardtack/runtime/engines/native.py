@@ -1,8 +1,8 @@
 """BERT-like encoders on CPUs with AMX: the C++ of ``native/`` behind the engine interface, in bf16.
 
-A batch's padding is taken out before native code sees it. Its texts are shared out, whole, among threads that live as long
-as the engine; one short text keeps one of them busy. What a text is answered depends on that text alone, to the last
-bit: not on its company, its place or the number of threads.
+A batch's padding is taken out before native code sees it. Its texts are shared out, whole, among threads that live as
+long as the engine; one short text keeps one of them busy. What a text is answered depends on that text alone,
+to the last bit: not on its company, its place or the number of threads.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ class NativeEngine:
     def run(self, feeds: Iterable[Feed], deliver: Deliver) -> None:
         """Run every feed; results are delivered on the caller's thread, in the feeds' order.
 
-        See :meth:`hardtack.runtime.engines.interface.Engine.run`. A few feeds more than there are threads are under way,
-        so that no thread waits for the caller's.
+        See :meth:`hardtack.runtime.engines.interface.Engine.run`. A few feeds more than there are threads are under
+        way, so that no thread waits for the caller's.
         """
         self._enter()
         under_way: deque[_Job] = deque()

@@ -1,7 +1,8 @@
 """The compiled library, through ctypes, and whether this machine can run it.
 
-The library is not loaded before somebody asks. Where it is not there, or the CPU or the kernel will not have it, that is
-a value with a reason in it, :class:`Ability`: whoever chooses an engine goes on, whoever insists on this one says why.
+The library is not loaded before somebody asks. Where it is not there, or the CPU or the kernel will not have it, that
+is a value with a reason in it, :class:`Ability`: whoever chooses an engine goes on, whoever insists on this one says
+why.
 """
 
 from __future__ import annotations

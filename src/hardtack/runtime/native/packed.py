@@ -2,14 +2,14 @@
 
 ::
 
-    byte   0  b"hardtack native\\n"
+    byte   0  "hardtack native" and a line feed
     byte  16  length of the header, u32, little-endian, at most 4,076
     byte  20  header: JSON with the keys of :class:`Header`
     byte 4096 the arrays, each where :func:`~hardtack.runtime.native.shape.sections` puts it; gaps are zero
 
-A file is believed only as far as it equals what is expected: the shape is the one that the config gives, not the file's;
-its length follows from the shape; its arrays have the sha256 that the header says. So nothing in a file decides where
-anything is read.
+A file is believed only as far as it equals what is expected: the shape is the one that the config gives, not the
+file's; its length follows from the shape; its arrays have the sha256 that the header says. So nothing in a file
+decides where anything is read.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def write_packed(file: Path, packed: Packed, source: str) -> None:
     Raises:
         DiskError: it cannot be written.
     """
-    header = Header(VERSION, source, packed.shape, hashlib.sha256(packed.data).hexdigest())
+    header = Header(VERSION, source, packed.shape, _sha256(packed.data))
     partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ def write_packed(file: Path, packed: Packed, source: str) -> None:
             with partial.open("wb") as stream:
                 os.fchmod(stream.fileno(), 0o444)
                 stream.write(header.encode())
-                stream.write(packed.data)
+                stream.write(packed.data.data)
                 stream.flush()
                 os.fsync(stream.fileno())
             partial.rename(file)
@@ -170,7 +170,7 @@ def read_packed(file: Path, shape: Shape, source: str, *, hashed: bool = True) -
             found=problem.strerror or str(problem), mend=f"ls -l {file}",
         ) from problem  # fmt: skip
     data = np.frombuffer(memory, np.uint8)[DATA:]
-    if hashed and (found := hashlib.sha256(data).hexdigest()) != header.sha256:
+    if hashed and (found := _sha256(data)) != header.sha256:
         raise _broken(file, f"sha256 {header.sha256}", f"sha256 {found}")
     return Packed(shape, data)
 
@@ -200,6 +200,10 @@ def read_header(file: Path, data: bytes) -> Header:
             except ValueError as problem:
                 raise _broken(file, "a model's sizes", str(problem)) from problem
     raise _broken(file, "version, source, shape and sha256", "something else")
+
+
+def _sha256(data: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(data.data).hexdigest()
 
 
 def _broken(file: Path, expected: str, found: str) -> Mismatch:

@@ -1,8 +1,8 @@
 """From a model directory to a shape and its arrays: what of BERT, RoBERTa, XLM-R and MPNet this engine runs.
 
-What it does not run is said as :class:`~hardtack.errors.NotDrawn`, from the config alone, so that another engine can be
-chosen before a weight is read. Tensors that do not fit the config, or that hold anything but finite numbers, are refused
-as :class:`~hardtack.errors.UnsupportedModel`, which no other engine would mend.
+What it does not run is said as :class:`~hardtack.errors.NotDrawn`, from the config alone, so that another engine can
+be chosen before a weight is read. Tensors that do not fit the config, or that hold anything but finite numbers, are
+refused as :class:`~hardtack.errors.UnsupportedModel`, which no other engine would mend.
 """
 
 from __future__ import annotations
@@ -205,7 +205,11 @@ def _head(layout: Layout, weights: Weights, shape: Shape) -> Iterator[tuple[Floa
         inner, last = shape.dense
         root = Named(weights.body).rooted(f"{out}.weight")
         if layout.family == "bert":  # the pooler belongs to the body, and has its prefix
-            yield Named(weights.body).rooted("embeddings.word_embeddings.weight").linear(dense, inner.inputs, inner.outputs)
+            yield (
+                Named(weights.body)
+                .rooted("embeddings.word_embeddings.weight")
+                .linear(dense, inner.inputs, inner.outputs)
+            )
         else:
             yield root.linear(dense, inner.inputs, inner.outputs)
         yield root.linear(out, last.inputs, last.outputs)

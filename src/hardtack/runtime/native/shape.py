@@ -1,7 +1,7 @@
 """The sizes of an encoder, and where each of its arrays lies in a packed file: one follows from the other.
 
-Because offsets are worked out from the sizes and never read from anywhere, a file of the right length can be broken only
-in its numbers.
+Because offsets are worked out from the sizes and never read from anywhere, a file of the right length can be broken
+only in its numbers.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Shape:
                 return f"{name} {getattr(self, name)!r} is not one of {', '.join(known)}"
         if type(self.relative) is not bool or type(self.unit) is not bool:
             return "relative and unit are true or false"
-        if not isinstance(self.epsilon, float) or not 0 <= self.epsilon < 1 or not math.isfinite(self.epsilon):
+        if type(self.epsilon) is not float or not 0 <= self.epsilon < 1:
             return f"epsilon {self.epsilon!r} is not from 0 to 1"
         return self._problem_of_head()
 

@@ -61,9 +61,9 @@ def texts_of(feed: Feed, layout: Layout, shape: Shape) -> Texts:
         _check(name, values, rows)
     if mask.sum() > _MOST_TOKENS:
         raise _refused("attention_mask", f"{_MOST_TOKENS} tokens at most", f"{mask.sum()}")
-    rows = [np.ascontiguousarray(values, np.int32) for values, _ in made.values()]
+    ids_, positions, types_ = (np.ascontiguousarray(values, np.int32) for values, _ in made.values())
     weights = np.ascontiguousarray(_weights(mask, feed, layout)[mask], np.float32)
-    return Texts(np.ascontiguousarray(mask.sum(1), np.int32), *rows, weights)
+    return Texts(np.ascontiguousarray(mask.sum(1), np.int32), ids_, positions, types_, weights)
 
 
 def _positions(ids: NDArray[np.int64], layout: Layout) -> NDArray[np.int64]:
@@ -76,26 +76,25 @@ def _positions(ids: NDArray[np.int64], layout: Layout) -> NDArray[np.int64]:
     return counted
 
 
-def _weights(mask: NDArray[np.bool_], feed: Feed, layout: Layout) -> NDArray[Any]:
-    """As :func:`hardtack.runtime.families.heads.pool` weighs tokens, ``(B, T)``; for the greatest: what counts at all."""
-    counts = feed.get("pooling_mask", mask).astype(np.float32)
-    place = np.cumsum(counts, axis=1) * counts
-    total = np.maximum(counts.sum(1, keepdims=True), np.float32(1e-9))
-    pooling = Pooling.CLS if layout.task is not Task.EMBED else layout.pooling
-    match pooling:
+def _weights(mask: NDArray[np.bool_], feed: Feed, layout: Layout) -> Floats:
+    """What each token counts, ``(B, T)``, as :func:`hardtack.runtime.families.heads.pool` has it."""
+    counts: Floats = feed.get("pooling_mask", mask).astype(np.float32)
+    place: Floats = np.cumsum(counts, axis=1) * counts
+    total: Floats = np.maximum(counts.sum(1, keepdims=True), np.float32(1e-9))
+    weights: NDArray[Any] = counts  # of the greatest: whether a token counts at all
+    match Pooling.CLS if layout.task is not Task.EMBED else layout.pooling:
         case Pooling.CLS:
-            return (place == 1).astype(np.float32)
+            weights = place == 1
         case Pooling.LASTTOKEN:
-            return (place == total).astype(np.float32)
+            weights = place == total
         case Pooling.MEAN:
-            return counts / total
+            weights = counts / total
         case Pooling.MEAN_SQRT_LEN:
-            return counts / np.sqrt(total)
+            weights = counts / np.sqrt(total)
         case Pooling.WEIGHTED_MEAN:
-            by_place = np.cumsum(mask, axis=1, dtype=np.float32) * counts
-            return by_place / np.maximum(by_place.sum(1, keepdims=True), np.float32(1e-9))
-        case _:
-            return counts
+            weights = np.cumsum(mask, axis=1, dtype=np.float32) * counts
+            weights = weights / np.maximum(weights.sum(1, keepdims=True), np.float32(1e-9))
+    return weights.astype(np.float32)
 
 
 def _check(name: str, values: NDArray[np.int64], rows: int) -> None:

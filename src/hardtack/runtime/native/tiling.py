@@ -4,8 +4,8 @@ The weights of a product of K inputs and N outputs, as ``torch.nn.Linear`` keeps
 
     [block of 32 outputs][block of 32 inputs][half][pair][output][2]
 
-Two tiles of 1 KB for each 32 × 32 of them, one for each 16 outputs; a line of a tile is one pair of inputs for 16 outputs
-(drawn in ``native/tile.h``). Every value that comes in must be finite, and finite as bf16.
+Two tiles of 1 KB for each 32 × 32 of them, one for each 16 outputs; a line of a tile is one pair of inputs for 16
+outputs (drawn in ``native/tile.h``). Every value that comes in must be finite, and finite as bf16.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Bits = NDArray[np.uint16]
 
 
 def to_bf16(values: Floats) -> Bits:
-    """The bits of bf16, rounded to nearest and ties to even; what is below its normal numbers becomes 0, as in hardware.
+    """The bits of bf16, to nearest and ties to even; what is below its normal numbers becomes 0, as in hardware.
 
     Values that are not finite must have been refused before.
     """
