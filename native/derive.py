@@ -41,7 +41,7 @@ def nodes(low: float, high: float, count: int = 1201) -> Floats:
 def gelu_tail(below: Callable[[Floats], Floats]) -> Floats:
     """``t · below(t)`` in [0, TAIL] as c1·t + … + c7·t⁷, ``below(t)`` being the normal curve's share below -t.
 
-    GELU is max(x, 0) minus this at the size of x: the part that is not a straight line, smooth from 0 on and bounded by 0.17.
+    GELU is max(x, 0) minus this at the size of x: what is not a straight line, smooth from 0 on and at most 0.17.
     """
     t = nodes(0, TAIL)
     return fit(t * below(t), np.stack([t**power for power in range(1, 8)], 1), np.ones_like(t))

@@ -104,7 +104,7 @@ class Shape:
         for name, known in (("activation", ACTIVATIONS), ("pooling", POOLINGS)):
             if getattr(self, name) not in known:
                 return f"{name} {getattr(self, name)!r} is not one of {', '.join(known)}"
-        if type(self.relative) is not bool or type(self.unit) is not bool:
+        if {type(self.relative), type(self.unit)} != {bool}:
             return "relative and unit are true or false"
         if type(self.epsilon) is not float or not 0 <= self.epsilon < 1:
             return f"epsilon {self.epsilon!r} is not from 0 to 1"
