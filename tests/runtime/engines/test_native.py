@@ -279,8 +279,10 @@ def test_precisions_that_are_left_to_openvino(long_bert: Path) -> None:
 
 
 @pytest.mark.real
-def test_the_real_minilm(minilm: Path, texts: list[str]) -> None:
-    few = texts[::20]
+def test_the_real_minilm(minilm: Path, real_dir: Path) -> None:
+    with (real_dir / "eval/cranfield/corpus.jsonl").open() as lines:
+        texts = sorted((json.loads(line)["text"] for line in lines), key=len)
+    few = ["", "a", "Ünïcödé 日本語 🚀", *texts[::100], texts[-1]]
     ours, theirs = native_engine(minilm, Task.EMBED), openvino_engine(minilm, Task.EMBED)
     encodings = encode(minilm, few)
     for encoding in encodings:
@@ -290,6 +292,8 @@ def test_the_real_minilm(minilm: Path, texts: list[str]) -> None:
     assert cosines(made, rows_of(theirs, asked)).min() >= 0.9999
     one = native_engine(minilm, Task.EMBED, threads=1)
     for number in (0, len(few) // 2):
-        np.testing.assert_array_equal(bits(rows_of(one, feed(one, [encodings[number]], pad_id=0)))[0], bits(made)[number])
+        np.testing.assert_array_equal(
+            bits(rows_of(one, feed(one, [encodings[number]], pad_id=0)))[0], bits(made)[number]
+        )
     for each in (ours, one):
         each.close()

@@ -90,8 +90,8 @@ def test_exp2_is_near_its_definition(kernels: ctypes.CDLL) -> None:
 
 def test_rounding_is_numpys(kernels: ctypes.CDLL) -> None:
     values = np.random.default_rng(0).integers(0, 2**32, 1 << 16, dtype=np.uint32).view(np.float32)
-    values[:16] = (0, -0.0, 1, 1 + 2**-8, 1 + 3 * 2**-8, 1e-39, -1e-39, 3.3895e38, 3.4e38, np.inf, -np.inf, np.nan, 1e-38,
-                   1.1754944e-38, -1, 2**-126)  # fmt: skip
+    values[:16] = (0, -0.0, 1, 1 + 2**-8, 1 + 3 * 2**-8, 1e-39, -1e-39, 3.3895e38, 3.4e38, np.inf, -np.inf, np.nan,
+                   1e-38, 1.1754944e-38, -1, 2**-126)  # fmt: skip
     with np.errstate(all="ignore"):
         made = lanes(kernels, 3, values)
     numbers = ~np.isnan(values)

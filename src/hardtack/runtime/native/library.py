@@ -128,7 +128,9 @@ class Ability:
 def ability_of(file: Path) -> Ability:
     """Load a library and ask it what it needs."""
     if not file.is_file():
-        return Ability(None, "hardtack was installed without its native library, which takes a C++ compiler", False)
+        return Ability(
+            None, "the native library is not installed: it takes a C++ compiler where the wheel is made", False
+        )
     try:
         library = Library(file)
     except (OSError, AttributeError) as problem:  # AttributeError: a function is not there
