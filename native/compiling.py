@@ -1,7 +1,7 @@
 """Compiles the library: for the wheel, for the tests' double, and with sanitizers. Standard library only.
 
-It is the one place that knows the compiler's flags. The sources want GCC, 11 or later, for its vector types. Whether there is a compiler at all is for the caller to see: a
-wheel without the library is a good wheel.
+It is the one place that knows the compiler's flags. The sources want GCC, 11 or later, for its vector types. Whether
+there is a compiler at all is for the caller to see: a wheel without the library is a good wheel.
 """
 
 from __future__ import annotations

@@ -155,6 +155,17 @@ def test_a_text_is_answered_the_same_to_the_bit_in_any_company(long_bert: Path, 
     one_thread.close()
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_is_the_same_to_the_bit_in_any_company(name: str, tmp_path: Path) -> None:
+    make, config = FAMILIES[name]
+    made = native_engine(make(tmp_path, Task.RERANK, **config), Task.RERANK)
+    rows = random_rows(range(1, 38), engine_vocabulary(tmp_path))
+    alone = np.concatenate([rows_of(made, batch([row], pad=1)) for row in rows])
+    assert np.isfinite(alone).all()
+    np.testing.assert_array_equal(bits(rows_of(made, batch(rows, pad=1))), bits(alone))
+    made.close()
+
+
 def bits(rows: NDArray[np.float32]) -> NDArray[np.uint32]:
     return rows.view(np.uint32)
 
