@@ -10,8 +10,9 @@ TORCH = .venv-torch/.torch
 HUBS  = .venv-torch/.hubs
 CLIENTS = .venv-clients/.clients
 INFINITY = .venv-infinity/.infinity
+PEERS = .venv-peers/.peers
 
-.PHONY: help demo test test-native test-browser test-clients test-all test-world test-containers lint format bench starter-scores docs clean
+.PHONY: help demo test test-native test-browser test-clients test-all test-world test-containers lint format bench bench-brief starter-scores docs clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -53,8 +54,11 @@ format: $(DEV)   ## let ruff mend what it can
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-bench: $(TORCH) $(INFINITY)  ## side by side with sentence-transformers and infinity: ratios, medians
+bench: $(TORCH) $(INFINITY) $(PEERS)  ## side by side with sentence-transformers and infinity: ratios, medians
 	.venv-torch/bin/python -m benchmarks
+
+bench-brief: $(TORCH)  ## that the benchmarks run: one round of little, whose figures say nothing
+	HARDTACK_BENCH=brief .venv-torch/bin/python -m benchmarks supply mirror runtime bake
 
 starter-scores: $(TORCH)  ## what the starter models score, judged by torch
 	.venv-torch/bin/python starter/scores.py
@@ -63,7 +67,7 @@ docs: $(DEV)     ## write the generated parts of the docs anew
 	.venv/bin/python docs/generate.py
 
 clean:           ## remove what the other targets made
-	rm -rf .venv .venv-clients .venv-infinity .venv-torch .containers dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+	rm -rf .venv .venv-clients .venv-infinity .venv-peers .venv-torch .containers dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
 
 $(BASE): pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
@@ -72,6 +76,14 @@ $(BASE): pyproject.toml
 
 $(DEV): $(BASE)
 	.venv/bin/python $(PIP) -e '.[dev]'
+	touch $@
+
+# peers, for the benchmarks alone: what they pin clashes with ours; no torchvision, as below, and no telemetry
+$(PEERS):
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python $(PIP) torch==2.13.0
+	.venv-peers/bin/python $(PIP) torch==2.13.0 'sentence-transformers>=6' 'optimum-intel[openvino]==2.2.0' fastembed==0.9.1 onnx onnxscript
+	.venv-peers/bin/python -m pip uninstall --quiet --yes torchvision openvino-telemetry
 	touch $@
 
 # a peer, for the benchmarks alone; the torchvision that it brings is a CUDA build, which cannot be imported

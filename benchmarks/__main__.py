@@ -10,6 +10,10 @@ import sys
 from pathlib import Path
 
 import benchmarks
+from benchmarks._plot import draw
+from benchmarks.measure import BRIEF, SEEN
+
+OUT = Path(__file__).parents[1] / "bench-out"
 
 
 def main() -> int:
@@ -23,10 +27,19 @@ def main() -> int:
     if unknown := set(chosen) - set(subjects):
         print(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join(subjects)}", file=sys.stderr)
         return 2
+    if BRIEF:
+        print("brief: this shows that the benchmarks run; the figures say nothing")
     print(f"{platform.python_implementation()} {platform.python_version()}, {_cpu()}, {os.cpu_count()} CPUs")
     for subject in chosen:
         print(f"\n## {subject} (load {os.getloadavg()[0]:.1f})\n", flush=True)
         importlib.import_module(f"benchmarks.{subject}").main()
+    if SEEN:
+        picture = OUT / f"{'-'.join(chosen) if len(chosen) < len(subjects) else 'all'}.svg"
+        OUT.mkdir(exist_ok=True)
+        picture.write_text(draw(SEEN, f"{_cpu()}, {os.cpu_count()} CPUs{', brief' if BRIEF else ''}"))
+        print(
+            f"\n{sum(each.reached for each in SEEN)} of {len(SEEN)} targets reached; {picture.relative_to(OUT.parent)}"
+        )
     return 0
 
 

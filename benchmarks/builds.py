@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import alternate, seconds_of, target
+from benchmarks.measure import alternate, seconds_to_answer, target
 from benchmarks.runtime import REAL, _table, _texts
 from benchmarks.shapes import write_reranker, write_t5
 
@@ -39,10 +39,12 @@ gate = { agreement = 0, drift = 1 }
 values = ["energy", "comfort", "security", "convenience"]
 prompt = "Classify this pattern into one category. Pattern: {text} Category:"
 """
-COLD_OURS = "from hardtack import load_reranker; print(load_reranker().predict([('a query', 'a document')]))"
+COLD_OURS = (
+    "from hardtack import load_reranker; print(load_reranker().predict([('a query', 'a document')]), flush=True)"
+)
 COLD_THEIRS = (
     "import sys; from sentence_transformers import CrossEncoder;"
-    "print(CrossEncoder(sys.argv[1], device='cpu').predict([('a query', 'a document')]))"
+    "print(CrossEncoder(sys.argv[1], device='cpu').predict([('a query', 'a document')]), flush=True)"
 )
 MIXED = """
 import json, resource, sys
@@ -116,8 +118,8 @@ def _cold(pantry: Path) -> None:
     ours, theirs = [sys.executable, "-c", COLD_OURS], [sys.executable, "-c", COLD_THEIRS, str(pantry / "rerank")]
     cold = alternate(
         {
-            "hardtack int8": lambda: seconds_of(ours, _env(pantry)),
-            "CrossEncoder": lambda: seconds_of(theirs, _env(pantry)),
+            "hardtack int8": lambda: seconds_to_answer(ours, _env(pantry)),
+            "CrossEncoder": lambda: seconds_to_answer(theirs, _env(pantry)),
         },
         rounds=5,
     )

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.measure import alternate, target
+from benchmarks.measure import BRIEF, alternate, target
 
-SIZE = 1_000_000_000
+SIZE = 50_000_000 if BRIEF else 1_000_000_000
 CROWD = 32
-EACH = 250_000_000  # bytes that each of the crowd takes, so that a round is 8 GB
+EACH = SIZE // 4  # bytes that each of the crowd takes, so that a round is 8 GB
 REPO, FILE = "bench/big", "model.safetensors"
 
 

@@ -1,4 +1,7 @@
-"""The real MiniLM beside sentence-transformers: cold start, throughput, one short text. Needs torch, HARDTACK_REAL."""
+"""The real MiniLM beside its peers: cold start, import, throughput, one short text. Needs torch and HARDTACK_REAL.
+
+Beside fastembed and sentence-transformers' OpenVINO backend too, where ``make bench`` made an environment for them.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,24 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import alternate, seconds_of, target
+from benchmarks._contestants import PEERS, contestants, export
+from benchmarks.measure import BRIEF, alternate, seconds_of, seconds_to_answer, target
 
 REAL = Path(os.environ.get("HARDTACK_REAL") or Path(__file__).parents[2] / "shared" / "real")
-COLD_OURS = "from hardtack import load_embedder; print(load_embedder('emb').encode('Light turns on at 7 AM')[0])"
-COLD_THEIRS = (
+COLD_OURS = (
+    "from hardtack import load_embedder;print(load_embedder('emb').encode('Light turns on at 7 AM')[0], flush=True)"
+)
+COLD_TORCH = (
     "import sys; from sentence_transformers import SentenceTransformer;"
-    "print(SentenceTransformer(sys.argv[1]).encode('Light turns on at 7 AM')[0])"
+    "print(SentenceTransformer(sys.argv[1]).encode('Light turns on at 7 AM')[0], flush=True)"
+)
+COLD_FASTEMBED = (
+    "import sys; sys.path.append(sys.argv[2]); from _worker import fastembed;"
+    "print(fastembed(sys.argv[1])(['Light turns on at 7 AM'])[0][0], flush=True)"
 )
 
 
@@ -28,22 +36,13 @@ def main() -> None:
     if not REAL.is_dir():
         print(f"SKIP: no real models at HARDTACK_REAL={REAL}")
         return
-    with tempfile.TemporaryDirectory() as folder:
-        pantry = _pantry(Path(folder))
-        env = {**os.environ, "HARDTACK_PANTRY": str(pantry), "HF_HUB_OFFLINE": "1"}
-        cold = alternate(
-            {
-                "hardtack": lambda: seconds_of([sys.executable, "-c", COLD_OURS], env),
-                "sentence-transformers": lambda: seconds_of(
-                    [sys.executable, "-c", COLD_THEIRS, str(pantry / "emb")], env
-                ),
-            },
-            rounds=5,
-        )
-        _table("cold start, process → first vector, seconds", cold)
-        target("cold start beside sentence-transformers", cold["sentence-transformers"] / cold["hardtack"], 13)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pantry = _pantry(folder)
+        peers = folder / "peers" if not BRIEF and export(pantry / "emb", folder / "peers") else None
+        _cold(pantry, peers)
         _import()
-        _warm(pantry)
+        _warm(pantry / "emb", peers, folder)
 
 
 def _pantry(folder: Path) -> Path:
@@ -67,6 +66,24 @@ def _pantry(folder: Path) -> Path:
     return folder / "pantry"
 
 
+def _cold(pantry: Path, peers: Path | None) -> None:
+    env = {**os.environ, "HARDTACK_PANTRY": str(pantry), "HF_HUB_OFFLINE": "1"}
+    commands = {
+        "hardtack": [sys.executable, "-c", COLD_OURS],
+        "sentence-transformers": [sys.executable, "-c", COLD_TORCH, str(pantry / "emb")],
+    }
+    if peers is not None:
+        here = str(Path(__file__).parent)
+        commands["fastembed"] = [str(PEERS), "-c", COLD_FASTEMBED, str(peers / "fastembed"), here]
+    cold = alternate(
+        {name: lambda command=command: seconds_to_answer(command, env) for name, command in commands.items()}, rounds=7
+    )
+    _table("cold start, process → first vector, seconds", cold)
+    target("cold start beside sentence-transformers", cold["sentence-transformers"] / cold["hardtack"], 13)
+    if "fastembed" in cold:
+        target("cold start beside fastembed", cold["fastembed"] / cold["hardtack"], 1.8)
+
+
 def _import() -> None:
     took = alternate(
         {
@@ -85,74 +102,33 @@ def _import() -> None:
     )
 
 
-def _warm(pantry: Path) -> None:
-    import torch
-    from sentence_transformers import SentenceTransformer
-
-    from hardtack.runtime.embedder import Embedder
-    from hardtack.runtime.load import Options, load_model
-    from hardtack.spec.words import Precision, Task
-
-    texts = _texts(1000)
-    torch.set_num_threads(os.cpu_count() or 1)
-    plain = SentenceTransformer(str(pantry / "emb"), device="cpu")
-    half = SentenceTransformer(str(pantry / "emb"), device="cpu", model_kwargs={"dtype": torch.bfloat16})
-
-    def ours(precision: Precision) -> Embedder:
-        options = Options(precision=precision)
-        model = load_model(pantry / "emb", Task.EMBED, locked=None, source="path", options=options)
-        assert isinstance(model, Embedder)
-        return model
-
-    models = {
-        "hardtack fp32": ours(Precision.FP32), "hardtack auto": ours(Precision.AUTO),
-        "sentence-transformers": plain, "sentence-transformers bf16": half,
-    }  # fmt: skip
-    reference = np.asarray(plain.encode(texts, batch_size=32))
-
-    def rate(model: object) -> Callable[[], float]:
-        def run() -> float:
-            began = time.perf_counter()
-            model.encode(texts)  # type: ignore[attr-defined]
-            return len(texts) / (time.perf_counter() - began)
-
-        return run
-
-    def latency(model: object) -> Callable[[], float]:
-        def run() -> float:
-            took = []
-            for number in range(40):
-                began = time.perf_counter()
-                model.encode([f"Light number {number} turns on at 7 AM"])  # type: ignore[attr-defined]
-                took.append(time.perf_counter() - began)
-            return float(np.median(took)) * 1000
-
-        return run
-
-    for model in models.values():
-        model.encode(texts[:64])  # warm
-    rates = alternate({name: rate(model) for name, model in models.items()}, rounds=3)
-    _table(f"throughput on {len(texts)} texts of mixed lengths, texts/s", rates)
-    lowest = _lowest(np.asarray(models["hardtack auto"].encode(texts)), reference)
-    executed = models["hardtack auto"].engine.precision
-    print(f"         lowest cosine of `{executed}` to sentence-transformers fp32: {lowest:.5f}")
-    best = max(rates["sentence-transformers"], rates["sentence-transformers bf16"])
+def _warm(minilm: Path, peers: Path | None, folder: Path) -> None:
+    texts = _texts(50 if BRIEF else 1000)
+    (folder / "texts.json").write_text(json.dumps(texts))
+    with contestants(minilm, peers, folder / "texts.json") as models:
+        vectors = {name: model.vectors(folder) for name, model in models.items()}
+        rates = alternate({name: model.asker("rate") for name, model in models.items()}, rounds=3)
+        waits = alternate({name: model.asker("latency") for name, model in models.items()}, rounds=5)
+        peaks = {name: model.asker("peak")() for name, model in models.items()}
+    print(f"{len(texts)} texts of mixed lengths; one short text; memory; cosine to sentence-transformers in fp32:")
+    exact = vectors["sentence-transformers"]
+    for name in models:
+        least = (vectors[name] * exact).sum(1).min()
+        print(
+            f"  {name:<28} {rates[name]:8.1f} texts/s   p50 {waits[name]:6.2f} ms   peak {peaks[name]:6.0f} MB   "
+            f"least cosine {least:.5f}"
+        )
+    ours, default = rates["hardtack auto"], rates["sentence-transformers"]
+    best = max(rate for name, rate in rates.items() if name.startswith(("sentence", "its")))
+    amx = "amx_bf16" in Path("/proc/cpuinfo").read_text()
+    target("throughput beside sentence-transformers' default", ours / default, 5 if amx else 1.5)
+    target("throughput beside its best setting here" + ("" if amx else " (a target for AMX)"), ours / best, 1.7)
+    if "fastembed" in rates:
+        target("throughput beside fastembed" + ("" if amx else " (a target for AMX)"), ours / rates["fastembed"], 5)
     target(
-        "throughput beside sentence-transformers' default", rates["hardtack auto"] / rates["sentence-transformers"], 1.5
-    )
-    target("throughput beside its best setting here", rates["hardtack auto"] / best, 1.7)
-    waits = alternate({name: latency(model) for name, model in models.items()}, rounds=5)
-    _table("one short text, p50, ms", waits)
-    target(
-        "one short text beside sentence-transformers",
-        waits["hardtack auto"] / waits["sentence-transformers"],
-        0.25,
+        "one short text beside sentence-transformers", waits["hardtack auto"] / waits["sentence-transformers"], 0.25,
         at_least=False,
-    )
-
-
-def _lowest(ours: np.ndarray, theirs: np.ndarray) -> float:
-    return float(((ours * theirs).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1)).min())
+    )  # fmt: skip
 
 
 def _texts(count: int) -> list[str]:

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from hardtack.runtime import choosing
-from hardtack.runtime.native.library import Ability
+from hardtack.runtime.native import library
 
 _REAL = Path(os.environ.get("HARDTACK_REAL") or Path(__file__).parents[2] / "shared" / "real")
 _ONLY_BY_NAME = ("world", "containers")
@@ -88,7 +87,7 @@ def _home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(autouse=True)
 def _openvino_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """What ``auto`` chooses does not hang on the CPU that runs the tests; those of the native engine say so."""
-    monkeypatch.setattr(choosing, "ability", lambda: Ability(None, "the tests keep to openvino"))
+    monkeypatch.setattr(library, "ability", lambda: library.Ability(None, "the tests keep to openvino"))
 
 
 def _is_loopback(host: object) -> bool:

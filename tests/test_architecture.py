@@ -34,7 +34,9 @@ ALLOWED: dict[str, frozenset[str]] = {
 }
 """Room → the rooms that it may import from, besides itself."""
 
-HEAVY = frozenset({"torch", "transformers", "sentence_transformers", "openvino", "fastapi", "ray", "nncf", "optimum"})
+HEAVY = frozenset(
+    {"torch", "transformers", "sentence_transformers", "openvino", "fastapi", "ray", "nncf", "optimum", "cryptography"}
+)
 """Never imported when a module is; only inside of functions."""
 
 Import = tuple[str, str, int, bool]

@@ -7,6 +7,7 @@ This module raises nothing and knows no other room. The tree::
     │   ├── StaleLock               the manifest changed after the lock was made
     │   ├── Mismatch                bytes are not what the lock says
     │   ├── Unverified              bytes that no lock names, where the policy is strict
+    │   ├── Untrusted               a lock that no trusted key signed
     │   ├── GateMissed              a build loses more than its gate allows, or no build was accepted
     │   ├── NotProven               a proof did not hold, or the kernel cannot give one
     │   └── WrongSpace              vectors that would not fit the index they are meant for
@@ -89,6 +90,10 @@ class Mismatch(Refused):
 
 class Unverified(Refused):
     """Bytes that no lock names, where the policy is strict."""
+
+
+class Untrusted(Refused):
+    """A lock that no trusted key signed, where one must have."""
 
 
 class GateMissed(Refused):

@@ -2,6 +2,8 @@
 
 The one place where production code may reach for the Hub: only for a locked model that is nowhere on this machine, and
 only where the policy is online (:mod:`hardtack.finding`).
+
+What a call needs is imported by the call: ``from hardtack import load_embedder`` brings neither numpy nor tokenizers.
 """
 
 from __future__ import annotations
@@ -9,20 +11,22 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from threading import Lock as Mutex
+from typing import TYPE_CHECKING, cast
 
 from hardtack.errors import HardtackError, Misused, UnsupportedModel, WrongSpace
 from hardtack.finding import Fetch, Found, find_model
 from hardtack.pinning import pinned_lock
 from hardtack.places import find_lock, policy_of, store_of
-from hardtack.runtime.classifier import Classifier
-from hardtack.runtime.embedder import Embedder
-from hardtack.runtime.load import Options, load_model
-from hardtack.runtime.manager import Model, ModelManager
-from hardtack.runtime.reranker import Reranker
 from hardtack.settings import Policy, Settings, read_settings
 from hardtack.spec.lock import LockedModel
 from hardtack.spec.lock_text import read_lock
 from hardtack.spec.words import Task
+
+if TYPE_CHECKING:
+    from hardtack.runtime.classifier import Classifier
+    from hardtack.runtime.embedder import Embedder
+    from hardtack.runtime.manager import Model, ModelManager
+    from hardtack.runtime.reranker import Reranker
 
 _mutex = Mutex()
 _manager: ModelManager | None = None
@@ -56,8 +60,7 @@ def load_embedder(
         Misused: ``EMBEDDING_DIM`` is not the model's, or the lock has the model for another task.
     """
     settings = settings or read_settings()
-    model = _load(which, Task.EMBED, settings, fetch, trust_remote_code)
-    assert isinstance(model, Embedder)
+    model = cast("Embedder", _load(which, Task.EMBED, settings, fetch, trust_remote_code))
     try:
         _check_embedder(model, space, settings)
     except HardtackError:
@@ -74,9 +77,7 @@ def load_reranker(
     fetch: Fetch | None = None,
 ) -> Reranker:
     """Load a reranker; arguments and errors as for :func:`load_embedder`."""
-    model = _load(which, Task.RERANK, settings or read_settings(), fetch, trust_remote_code)
-    assert isinstance(model, Reranker)
-    return model
+    return cast("Reranker", _load(which, Task.RERANK, settings or read_settings(), fetch, trust_remote_code))
 
 
 def load_classifier(
@@ -87,9 +88,7 @@ def load_classifier(
     fetch: Fetch | None = None,
 ) -> Classifier:
     """Load a classifier; arguments and errors as for :func:`load_embedder`."""
-    model = _load(which, Task.CLASSIFY, settings or read_settings(), fetch, trust_remote_code)
-    assert isinstance(model, Classifier)
-    return model
+    return cast("Classifier", _load(which, Task.CLASSIFY, settings or read_settings(), fetch, trust_remote_code))
 
 
 def make_manager(settings: Settings, *, start: Path | None = None, fetch: Fetch | None = None) -> ModelManager:
@@ -100,6 +99,8 @@ def make_manager(settings: Settings, *, start: Path | None = None, fetch: Fetch 
         start: where to look upward from for a lock; None: the working directory.
         fetch: as for :func:`load_embedder`.
     """
+    from hardtack.runtime.manager import ModelManager
+
     path = find_lock(settings, start or Path.cwd())
     models = read_lock(path).models if path else ()
     tasks = {model.key: model.task for model in models if model.task.loads and model.task not in settings.model_paths}
@@ -133,6 +134,8 @@ def get_model_manager() -> ModelManager:
 def _load(
     which: str | Path | None, task: Task, settings: Settings, fetch: Fetch | None, trust_remote_code: bool
 ) -> Model:
+    from hardtack.runtime.load import Options, load_model
+
     found = find_model(which, task, settings, Path.cwd(), fetch or partial(_fetch, settings=settings), pinned_lock)
     options = Options(
         engine=settings.engine,

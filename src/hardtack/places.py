@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardtack.settings import Policy, Settings
-from hardtack.spec.lock import LOCK_NAME, LockedModel
-from hardtack.spec.manifest import MANIFEST_NAME
+from hardtack.spec.lock import LOCK_NAME, MANIFEST_NAME, LockedModel
 from hardtack.spec.text_file import unreadable
 
 
@@ -23,7 +22,7 @@ class Store:
 
     Attributes:
         hub: the folder that holds ``models--namespace--name``.
-        own: the folder that holds builds and compile caches.
+        own: the folder that holds builds.
     """
 
     hub: Path

@@ -23,9 +23,9 @@ from hardtack.offline.prove import Proof, prove
 from hardtack.places import Store, find_upward, store_of
 from hardtack.settings import read_settings
 from hardtack.spec.licenses import refuse_licenses
-from hardtack.spec.lock import LOCK_NAME, Lock, LockedModel
+from hardtack.spec.lock import LOCK_NAME, MANIFEST_NAME, Lock, LockedModel
 from hardtack.spec.lock_text import read_lock, write_lock
-from hardtack.spec.manifest import MANIFEST_NAME, Manifest, carried_over, is_stale, read_manifest
+from hardtack.spec.manifest import Manifest, carried_over, is_stale, read_manifest
 from hardtack.spec.verify import Checked
 from hardtack.supply.adopt import adopt
 from hardtack.supply.checking import check_store

@@ -75,7 +75,7 @@ class Settings:
         expect: the digest a pantry must have, or empty.
         allow_code: keys whose remote code may run.
         hub_cache: the standard Hugging Face cache (the folder with ``models--…``).
-        own: hardtack's own folder beside it (builds, compile caches).
+        own: hardtack's own folder beside it (builds).
         endpoint, endpoint_is_default, token, offline, timeout: for supply. ``timeout`` is in seconds of silence.
         model_paths: ``EMBED_MODEL_PATH`` and ``RERANK_MODEL_PATH`` by task.
         pins: ``EMBED_REPO``/``COMMIT`` and kin by task; ``EMBEDDING_MODEL`` counts as an embed repo without commit.

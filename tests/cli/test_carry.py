@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from hardtack.cli import main
+from tests.trust.conftest import Pair
 from tests.voyage import Voyage
 
 
@@ -74,6 +76,67 @@ def test_into_a_folder_with_a_lock(voyage: Voyage, tmp_path: Path) -> None:
 
 def test_no_such_archive(tmp_path: Path) -> None:
     assert hardtack(tmp_path, "unpack", "nothing.tar").returncode == 3
+
+
+class TestSigned:
+    """Who made an archive, by a key that the far end has had before."""
+
+    @pytest.fixture
+    def ours(self, tmp_path: Path) -> Pair:
+        return Pair.make(tmp_path, "ours")
+
+    def test_from_the_lock_to_the_far_end(self, voyage: Voyage, ours: Pair, tmp_path: Path) -> None:
+        lock, far = voyage.folder / "hardtack.lock", tmp_path / "far"
+        far.mkdir()
+        unsigned = voyage.run("pack", "-o", "a.tar", "--json")
+        assert json.loads(unsigned.stdout)["signature"] is None
+        assert voyage.run("sign", "--key", str(ours.private), "-q").stdout == f"{lock}.sig\n"
+        packed = voyage.run("pack", "-o", "b.tar", "--json")
+        assert json.loads(packed.stdout)["signature"] == "b.tar.sig"
+        archive = voyage.folder / "b.tar"
+        assert archive.read_bytes() == (voyage.folder / "a.tar").read_bytes(), "a signature leaves no trace in it"
+
+        theirs = Pair.make(tmp_path, "theirs")
+        cases = (("b.tar", theirs, b"not trusted"), ("a.tar", ours, b"there is no signature"))
+        for name, pair, said in cases:
+            refused = hardtack(far, "unpack", str(voyage.folder / name), "--trust", str(pair.public))
+            assert refused.returncode == 1
+            assert said in refused.stderr
+        assert list(far.iterdir()) == []
+
+        taken = hardtack(far, "unpack", str(archive), "--trust", str(theirs.public), "--trust", str(ours.public))
+        assert taken.returncode == 0, taken.stderr
+        assert b"(ours.pub)" in taken.stderr
+        assert (far / "hardtack.lock.sig").read_bytes() == Path(f"{lock}.sig").read_bytes()
+        kept = hardtack(far, "verify", "--trust", str(ours.public), "--json")
+        assert json.loads(kept.stdout)["signed"].startswith("SHA256:")
+        Path(f"{lock}.sig").unlink()
+
+    def test_a_part_has_a_signature_of_its_own(self, voyage: Voyage, ours: Pair, tmp_path: Path) -> None:
+        sig = voyage.folder / "hardtack.lock.sig"
+        assert voyage.run("sign", "--key", str(ours.private)).returncode == 0
+        packed = voyage.run("pack", "static", "-o", "part.tar")
+        assert "not carried: hardtack sign FILE --key KEY" in packed.stderr
+        assert voyage.run("sign", "part.tar", "-k", str(ours.private), "-o", "elsewhere.sig").returncode == 0
+        sig.unlink()
+        trust = ("--trust", str(ours.public), "--signature", str(voyage.folder / "elsewhere.sig"))
+        archive = (voyage.folder / "part.tar").read_bytes()
+        far = tmp_path / "far"
+        far.mkdir()
+        assert hardtack(far, "unpack", "-", *trust, stdin=archive).returncode == 0
+
+    def test_only_a_lock_is_ever_signed(self, voyage: Voyage, ours: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+        output = voyage.folder / "x.sig"
+        for what in ("hardtack.toml", "nothing", "static"):
+            given = str(voyage.folder / what)
+            assert main(["sign", given, "--key", str(ours.private), "--output", str(output)]) == 2, what
+            assert given in capsys.readouterr().err
+        assert not output.exists()
+
+    def test_how_it_is_misused(self, ours: Pair) -> None:
+        assert main(["sign"]) == 2
+        assert main(["unpack", "x.tar", "--signature", "x.sig"]) == 2
+        assert main(["unpack", "-", "--trust", str(ours.public)]) == 2
 
 
 class TestRun:

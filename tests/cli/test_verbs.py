@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hardtack.cli import VERBS
+from hardtack.cli import VERBS, main
+from tests.trust.conftest import Pair
 from tests.voyage import Voyage
 
 
@@ -221,3 +222,17 @@ def test_a_closed_pipe_is_no_error(sailed: Voyage) -> None:
     )
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+def test_a_pantry_that_is_signed(sailed: Voyage, capsys: pytest.CaptureFixture[str]) -> None:
+    ours, theirs = (Pair.make(sailed.root, name) for name in ("ours", "theirs"))
+    pantry = str(sailed.folder / "pantry")
+    assert main(["verify", pantry, "--trust", str(ours.public)]) == 1
+    assert "there is no signature" in capsys.readouterr().err
+    assert main(["sign", pantry, "--key", str(ours.private)]) == 0
+    assert capsys.readouterr().out == f"{pantry}/hardtack.lock.sig\n"
+    assert main(["verify", pantry, "--trust", str(theirs.public), "--trust", str(ours.public)]) == 0
+    assert "(ours.pub)" in capsys.readouterr().out
+    assert main(["verify", pantry, "--trust", str(theirs.public)]) == 1
+    assert "not trusted" in capsys.readouterr().err
+    assert main(["verify", pantry, "--signature", "x.sig"]) == 2

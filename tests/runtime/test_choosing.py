@@ -13,6 +13,7 @@ from hardtack.runtime import choosing
 from hardtack.runtime.choosing import INSTALL, Wish, choose
 from hardtack.runtime.engines.native import NativeEngine
 from hardtack.runtime.engines.openvino import OpenVinoEngine
+from hardtack.runtime.native import library
 from hardtack.runtime.native.library import Ability
 from hardtack.runtime.weights import open_weights
 from hardtack.spec.words import EngineName, Precision, Task
@@ -26,7 +27,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 def open_by(directory: Path, wish: Wish) -> object:
     chosen = choose(directory, Task.EMBED, None, wish)
-    return chosen.open(open_weights(chosen.layout))
+    return chosen.open(open_weights(chosen.layout), lambda: None)
 
 
 @pytest.mark.parametrize("engine", [EngineName.AUTO, EngineName.OPENVINO])
@@ -35,7 +36,7 @@ def test_openvino_where_a_family_draws_whatever_is_installed(
 ) -> None:
     installed(monkeypatch, "torch", "transformers")
     chosen = choose(make_bert(tmp_path), Task.EMBED, None, Wish(engine))
-    made = chosen.open(open_weights(chosen.layout))
+    made = chosen.open(open_weights(chosen.layout), lambda: None)
     assert made.info.name == "openvino"
     assert made.info.why
     made.close()
@@ -68,7 +69,8 @@ def test_what_no_engine_is(wish: Wish, tmp_path: Path) -> None:
 
 
 def able(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "ability", lambda: Ability(double()))
+    monkeypatch.setattr(library, "ability", lambda: Ability(double()))
+    monkeypatch.setattr(choosing, "installed", lambda: True)
 
 
 @pytest.mark.parametrize("engine", [EngineName.AUTO, EngineName.NATIVE])

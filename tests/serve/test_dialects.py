@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,43 @@ def test_tei_embed(served: Serving, embedder: Embedder) -> None:
     )
 
 
+def test_tei_embed_all_has_a_vector_for_each_token(served: Serving, embedder: Embedder) -> None:
+    said = served.post("/models/emb/embed_all", {"inputs": TEXTS}).json
+    wanted = embedder.encode_each_token(embedder.tokenize(TEXTS))
+    assert [len(each) for each in said] == [len(each) for each in wanted]
+    for ours, theirs in zip(said, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    one = served.post("/embed_all?model=emb", {"inputs": TEXTS[0]}).json
+    np.testing.assert_allclose(one, [wanted[0]], atol=1e-5)
+
+
+def test_tei_embed_all_beside_embed(served: Serving, embedder: Embedder) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        asked = [
+            threads.submit(served.post, f"/models/emb/{path}", {"inputs": TEXTS}) for path in ("embed", "embed_all") * 8
+        ]
+    for pooled in asked[::2]:
+        np.testing.assert_allclose(pooled.result().json, embedder.encode(TEXTS), atol=1e-5)
+    assert all(len(each.result().json) == len(TEXTS) for each in asked[1::2])
+
+
+def test_tei_embed_all_has_an_end(served: Serving, embedder: Embedder) -> None:
+    long = "light " * 500
+    said = served.post("/models/emb/embed_all", {"inputs": [long] * 64})
+    assert said.status == 200
+    assert {len(each) for each in said.json} == {embedder.max_seq_length}
+    uncut = served.post("/models/emb/embed_all", {"inputs": long, "truncate": False})
+    assert (uncut.status, uncut.json["error_type"]) == (413, "Validation")
+    many = served.post("/models/static/embed_all", {"inputs": ["light " * 1000] * 9})
+    assert (many.status, many.json["error_type"]) == (413, "Validation")
+    assert "8192" in many.json["error"]
+
+
+def test_tei_embed_all_refuses_other_tasks_and_prompts(served: Serving) -> None:
+    assert served.post("/models/rerank/embed_all", {"inputs": "light"}).status == 424
+    assert served.post("/models/emb/embed_all", {"inputs": "light", "prompt_name": "query"}).status == 422
+
+
 def test_tei_refuses_what_is_too_long_where_it_may_not_cut(served: Serving) -> None:
     long = "light " * 500
     assert served.post("/models/emb/embed", {"inputs": long}).status == 200
@@ -146,6 +184,19 @@ def test_tei_similarity(served: Serving, embedder: Embedder) -> None:
     body = {"inputs": {"source_sentence": TEXTS[0], "sentences": TEXTS[1:]}, "model": "emb"}
     expected = embedder.similarity(embedder.encode(TEXTS[0]), embedder.encode(TEXTS[1:]))[0]
     np.testing.assert_allclose(served.post("/similarity", body).json, expected, atol=1e-5)
+
+
+def test_tei_similarity_takes_parameters(served: Serving) -> None:
+    pair = {"source_sentence": "light " * 100, "sentences": ["light"]}
+    assert served.post("/models/emb/similarity", {"inputs": pair, "parameters": {"truncate": True}}).status == 200
+    for parameters, status in (({"truncate": False}, 413), ({"prompt_name": "query"}, 422), ({"truncate": 7}, 422)):
+        assert served.post("/models/emb/similarity", {"inputs": pair, "parameters": parameters}).status == status
+
+
+@pytest.mark.parametrize("model", ["emb", "rerank"])
+def test_tei_tokenize_knows_no_prompt_that_the_model_does_not(served: Serving, model: str) -> None:
+    said = served.post(f"/models/{model}/tokenize", {"inputs": "light", "prompt_name": "query"})
+    assert (said.status, said.json["error_type"]) == (422, "Validation")
 
 
 def test_tei_tokenize_and_decode(served: Serving) -> None:

@@ -1,6 +1,6 @@
 """Archives that mean harm: none of them writes anything, wherever it lies and whatever it claims.
 
-All are given the widest trust there is, ``--trust``, so that nothing but the reading itself stands in their way.
+All are given the widest trust there is, ``--anyway``, so that nothing but the reading itself stands in their way.
 """
 
 from __future__ import annotations

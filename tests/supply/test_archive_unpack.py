@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import scan_cache_dir, snapshot_download
 
-from hardtack.errors import DiskError, Mismatch, Misused, Refused, Unverified
+from hardtack.errors import DiskError, Mismatch, Misused, Refused, Untrusted, Unverified
 from hardtack.places import Store
 from hardtack.spec.digest import hash_bytes, tree_digest
 from hardtack.spec.lock import Lock, LockedBuild, LockedFile
@@ -156,6 +156,47 @@ class TestWhoVouches:
         other = Store(tmp_path / "o", tmp_path / "oo")
         unpack(io.BytesIO(out.getvalue()), other, tmp_path / "hardtack.lock", Trust(lock))
         assert not (other.repo(REPO) / "refs/v9").exists()
+
+
+class TestSignedToo:
+    """What a key vouches for, with the others that may vouch; the key itself is the trust room's."""
+
+    @staticmethod
+    def signed(text: bytes) -> str:
+        assert b"\nversion = 1\n" in text
+        return "the key X"
+
+    @staticmethod
+    def unsigned(_: bytes) -> str:
+        raise Untrusted("there is no signature")
+
+    def test_a_key_will_do(self, made: bytes, store: Store, tmp_path: Path) -> None:
+        assert opened(made, store, tmp_path / "here", Trust(signed=self.signed)).vouched == "the key X"
+
+    def test_a_key_that_was_given_must_hold(self, made: bytes, store: Store, lock: Lock, tmp_path: Path) -> None:
+        digest = opened(made, Store(tmp_path / "o", tmp_path / "oo"), tmp_path / "there2", ANYWAY).digest
+        whole = read_lock(tmp_path / "there2" / "hardtack.lock")
+        for trust in (Trust(), Trust(whole), Trust(lock, expect=digest), ANYWAY):
+            with pytest.raises(Untrusted):
+                opened(made, store, tmp_path / "here", replace(trust, signed=self.unsigned))
+        assert not store.hub.exists()
+        assert list((tmp_path / "here").iterdir()) == []
+
+    def test_a_digest_that_was_given_must_hold_too(self, made: bytes, store: Store, tmp_path: Path) -> None:
+        with pytest.raises(Mismatch):
+            opened(made, store, tmp_path / "here", Trust(expect="sha256:" + "0" * 64, signed=self.signed))
+        assert not store.hub.exists()
+
+    def test_a_key_does_not_say_which(self, made: bytes, store: Store, lock: Lock, tmp_path: Path) -> None:
+        """An older archive is signed, too: where a lock says what is wanted, it is asked as well."""
+        with pytest.raises(Mismatch):
+            opened(made, store, tmp_path / "here", Trust(lock, signed=self.signed))
+        assert not store.hub.exists()
+        done = opened(made, store, tmp_path / "here", Trust(lock, anyway=True, signed=self.signed))
+        assert done.vouched == "the key X"
+        again = Trust(lock, expect=done.digest, signed=self.signed)
+        both = "the key X and the digest given with --expect"
+        assert opened(made, store, tmp_path / "here", again).vouched == both
 
 
 class TestLocalModels:

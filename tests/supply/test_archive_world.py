@@ -65,7 +65,7 @@ def killed(process: subprocess.Popen[bytes], after: float) -> None:
 def test_a_gigabyte_there_and_back(home: Path, tmp_path: Path) -> None:
     far = tmp_path / "far"
     assert peak(started(home, "pack", "-q", "-o", "a.tar")) < MOST
-    assert peak(started(far, "unpack", "-q", "--trust", str(home / "a.tar"))) < MOST
+    assert peak(started(far, "unpack", "-q", "--anyway", str(home / "a.tar"))) < MOST
     assert peak(started(far, "pack", "-q", "-o", "a.tar")) < MOST
     assert hash_file(home / "a.tar") == hash_file(far / "a.tar")
 
@@ -79,12 +79,12 @@ def test_killed_again_and_again(home: Path, tmp_path: Path) -> None:
     assert started(home, "pack", "-q", "-o", "a.tar").wait() == 0
     assert sorted(path.name for path in home.iterdir()) == ["a.tar", "hardtack.lock", "hub"]
     for _ in range(10):
-        killed(started(far, "unpack", "-q", "--trust", str(home / "a.tar")), moments.uniform(0.2, 2.5))
+        killed(started(far, "unpack", "-q", "--anyway", str(home / "a.tar")), moments.uniform(0.2, 2.5))
         weights = Store(far / "hub", far / "hardtack").snapshot("org/large", COMMIT) / "model.safetensors"
         if weights.exists():
             assert weights.stat().st_size == SIZE
         assert len([*far.rglob(".hardtack-unpacking-*")]) <= 1
-    assert started(far, "unpack", "-q", "--trust", str(home / "a.tar")).wait() == 0
+    assert started(far, "unpack", "-q", "--anyway", str(home / "a.tar")).wait() == 0
     assert started(far, "verify", "-q").wait() == 0
     assert [*far.rglob(".hardtack-unpacking-*")] == []
     before = everything(far)

@@ -19,8 +19,7 @@ from hardtack.bake.rooted import check_root, put_in_root
 from hardtack.bake.stock import Origins, Shape, Stock, take_stock
 from hardtack.errors import DiskError, Misused
 from hardtack.places import is_pantry
-from hardtack.spec.lock import LOCK_NAME, Lock
-from hardtack.spec.manifest import MANIFEST_NAME
+from hardtack.spec.lock import LOCK_NAME, MANIFEST_NAME, Lock
 
 Progress = Callable[[str, int], None]
 """Called with a model's key and the bytes that were just laid down."""

@@ -20,7 +20,7 @@ from hardtack.build.texts import read_texts
 from hardtack.runtime.builds import GRAPH, NUMBERS
 from hardtack.runtime.engines.interface import Deliver, EngineInfo, Feed
 from hardtack.runtime.engines.openvino_import import import_openvino
-from hardtack.runtime.families import draw
+from hardtack.runtime.families import TOKENS, draw
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.weights import Weights
@@ -107,9 +107,12 @@ def _quantized(notes: NoteTaker, way: str) -> Any:
 
 
 def name_by_place(graph: Any) -> None:
-    """Give every node a name that depends on the graph alone, not on what was drawn before it in this process."""
+    """Give every node a name that depends on the graph alone, not on what was drawn before it in this process.
+
+    The node where pooling begins has such a name, by which it is found again.
+    """
     for number, node in enumerate(graph.get_ordered_ops()):
-        if node.get_type_name() != "Parameter":
+        if node.get_type_name() != "Parameter" and node.get_friendly_name() != TOKENS:
             node.set_friendly_name(f"{node.get_type_name()}_{number}")
     for number, port in enumerate(graph.outputs):
         port.get_tensor().set_names({f"answers_{number}"})

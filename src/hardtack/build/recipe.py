@@ -40,9 +40,9 @@ class Way:
 
 WAYS: Mapping[str, Way] = MappingProxyType(
     {
-        "static": Way(1, True, "weights and activations of all products, SmoothQuant; pooling and heads in fp32"),
-        "static-partly": Way(1, True, "as static, but the products that narrow the feed-forward part stay as they are"),
-        "weights": Way(1, False, "weights only, one scale a row; products are executed in bf16 or fp32"),
+        "static": Way(2, True, "weights and activations of all products, SmoothQuant; pooling and heads in fp32"),
+        "static-partly": Way(2, True, "as static, but the products that narrow the feed-forward part stay as they are"),
+        "weights": Way(2, False, "weights only, one scale a row; products are executed in bf16 or fp32"),
     }
 )
 """The ways by name, the fastest first: the first that keeps to the gate is taken."""

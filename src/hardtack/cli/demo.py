@@ -89,7 +89,7 @@ def _sail(folder: Path, talk: Talk) -> Show:
     from hardtack.mirror import Content, MirrorServer, Served
     from hardtack.places import Store
     from hardtack.project import Project
-    from hardtack.spec.manifest import MANIFEST_NAME
+    from hardtack.spec.lock import MANIFEST_NAME
     from hardtack.starter import STARTERS
     from hardtack.supply.hub import Hub
 

@@ -10,8 +10,8 @@ from hardtack.cli.output import Talk, print_json, reporting
 from hardtack.errors import Misused
 from hardtack.settings import read_settings
 from hardtack.spec.dotenv import USUAL_KEYS, parse_env
+from hardtack.spec.lock import MANIFEST_NAME
 from hardtack.spec.lock_text import write_atomically
-from hardtack.spec.manifest import MANIFEST_NAME
 from hardtack.spec.text_file import read_text
 from hardtack.spec.words import Task
 

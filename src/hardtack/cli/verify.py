@@ -7,27 +7,39 @@ from pathlib import Path
 import click
 
 from hardtack.cli.output import print_json, reporting, size, table
+from hardtack.cli.trusting import trusted, trusting
+from hardtack.errors import LockError
 from hardtack.offline.prove import check_pantry
 from hardtack.project import Project
+from hardtack.spec.lock import LOCK_NAME
 from hardtack.spec.lock_text import read_lock
+from hardtack.spec.text_file import read_text
 from hardtack.spec.verify import Checked
 from hardtack.supply.checking import check_directory
+from hardtack.trust.sign import beside
 
 
 @click.command("verify")
 @click.argument("directory", type=click.Path(path_type=Path), required=False)
 @click.option("--model", metavar="NAME", help="DIRECTORY holds the files of this model of the project's lock.")
+@trusting
 @reporting
-def command(directory: Path | None, model: str | None, as_json: bool, quiet: bool) -> int:
+def command(
+    directory: Path | None, model: str | None, keys: tuple[Path, ...], signature: Path | None, as_json: bool,
+    quiet: bool,
+) -> int:  # fmt: skip
     """Compare every file with the lock, with no network: of this project's models in the store, or of DIRECTORY.
 
     DIRECTORY is a pantry, which brings its own lock; with --model it is any directory, copied or fetched by hand.
 
     Missing, changed, cut short, a git-LFS pointer, or (in a directory) not in the lock: each is listed, and the exit
-    code is 1.
+    code is 1. With --trust, the lock itself must be signed by one of these keys, or nothing else is looked at.
     """
     if model and directory is None:
         raise click.UsageError("--model only goes with a DIRECTORY")
+    lock_path = directory / LOCK_NAME if directory and not model else Project.here().lock_path
+    signed = trusted(keys, signature, beside(lock_path))
+    signer = signed.signer(read_text(lock_path, LockError, "lock", "hardtack lock").encode()) if signed else None
     if directory is None:
         results = Project.here().verify()
     elif model:
@@ -37,9 +49,10 @@ def command(directory: Path | None, model: str | None, as_json: bool, quiet: boo
         results = {str(directory): check_pantry(directory)}
     good = all(checked.good for checked in results.values())
     if as_json:
-        print_json({"good": good, "checked": {name: _plain(checked) for name, checked in results.items()}})
+        said = {name: _plain(checked) for name, checked in results.items()}
+        print_json({"good": good, "signed": signer.fingerprint if signer else None, "checked": said})
     elif not (quiet and good):
-        click.echo(_describe(results))
+        click.echo("\n".join([*([f"{lock_path}: signed by {signer}"] if signer else []), _describe(results)]))
     return 0 if good else 1
 
 

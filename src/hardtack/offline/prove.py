@@ -20,12 +20,13 @@ from hardtack.errors import LockError
 from hardtack.offline.guard import Attempt, can_guard, run_guarded
 from hardtack.spec.digest import hash_bytes
 from hardtack.spec.hub_cache import cache_files
-from hardtack.spec.lock import LOCK_NAME, Lock, LockedFile, LockedModel
+from hardtack.spec.lock import LOCK_NAME, SIGNATURE_SUFFIX, Lock, LockedFile, LockedModel
 from hardtack.spec.lock_text import read_lock
 from hardtack.spec.pantry_digest import pantry_digest
 from hardtack.spec.verify import Checked, Finding, Kind, check_files, walk
 
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONWARNINGS")
+_UNNAMED = (LOCK_NAME, LOCK_NAME + SIGNATURE_SUFFIX)  # a lock cannot name itself, nor what is made of it
 _OURS = ("HARDTACK_ENGINE", "HARDTACK_DEVICE", "HARDTACK_THREADS", "HARDTACK_ALLOW_CODE")
 
 
@@ -134,7 +135,7 @@ def check_pantry(directory: Path) -> Checked:
     files = pantry_files(lock)
     shared = any(model.path.startswith("/") for model in lock.models)
     checked = check_files(directory, files, extra=not shared)
-    findings = [finding for finding in checked.findings if finding.path != LOCK_NAME]
+    findings = [finding for finding in checked.findings if finding.path not in _UNNAMED]
     if shared:
         known = {file.path for file in files}
         for folder in sorted({model.folder for model in lock.models if model.task.pulls}):

@@ -117,6 +117,34 @@ def encoder_feed(inputs: Sequence[str], tokenizing: Tokenizing, *, prompt: int =
     return feed
 
 
+def run_tokens(
+    engine: Engine, tokenized: Sequence[Tokenized], feed_of: FeedOf, *, budget: Budget, longest: int | None, left: bool
+) -> list[NDArray[np.float32]]:
+    """Run every text and return its tokens' vectors, ``(tokens, width)`` float32 each, in the order of the input.
+
+    Args:
+        engine: what runs the batches, unpooled.
+        tokenized: the texts.
+        feed_of: makes the feed of a batch.
+        budget: how much runs at once.
+        longest: the model's greatest length, or None.
+        left: padding is left of the text.
+
+    Raises:
+        Misused, UnsupportedModel: as :func:`run_sorted`.
+    """
+    answers = [np.empty((len(text), engine.info.width), dtype=np.float32) for text in tokenized]
+
+    def keep(places: list[int], rows: NDArray[np.float32]) -> None:
+        for place, row in zip(places, rows, strict=True):
+            length = len(answers[place])
+            answers[place][:] = row[len(row) - length :] if left else row[:length]
+
+    sizes = [len(text) for text in tokenized]
+    _run(engine, sizes, lambda numbers: [tokenized[n] for n in numbers], feed_of, keep, budget, longest, None)
+    return answers
+
+
 def run_sorted(
     engine: Engine,
     sizes: Sequence[int],
@@ -145,6 +173,27 @@ def run_sorted(
         UnsupportedModel: the answer is not finite: such vectors would poison an index without a word.
     """
     answer = np.empty((len(sizes), width), dtype=np.float32)
+
+    def keep(places: list[int], rows: NDArray[np.float32]) -> None:
+        if rows.shape != (len(places), width):
+            raise ValueError(f"the engine gave {rows.shape} where {(len(places), width)} was due")
+        answer[places] = rows
+
+    _run(engine, sizes, tokenize, feed_of, keep, budget, longest, progress)
+    return answer
+
+
+def _run(
+    engine: Engine,
+    sizes: Sequence[int],
+    tokenize: Callable[[Sequence[int]], Sequence[Tokenized]],
+    feed_of: FeedOf,
+    keep: Callable[[list[int], NDArray[np.float32]], None],
+    budget: Budget,
+    longest: int | None,
+    progress: Progress | None,
+) -> None:
+    """Run every input; ``keep`` has the numbers of a batch's inputs and its rows, one batch at a time."""
     under_way: dict[int, list[int]] = {}
     one_at_a_time = Lock()
     done = 0
@@ -164,15 +213,13 @@ def run_sorted(
         nonlocal done
         with one_at_a_time:
             places = under_way.pop(number)
-            if rows.shape != (len(places), width):
-                raise ValueError(f"the engine gave {rows.shape} where {(len(places), width)} was due")
             if not np.isfinite(rows).all():
                 raise UnsupportedModel(
                     "the model answers with something that is no number",
                     where=f"{engine.info.name}, {engine.info.precision}", expected="finite numbers",
                     found="nan or inf", mend='hardtack lock  # after setting precision = "fp32"',
                 )  # fmt: skip
-            answer[places] = rows
+            keep(places, rows)
             done += len(places)
             if progress is not None:
                 progress(done, len(sizes))
@@ -181,7 +228,6 @@ def run_sorted(
         engine.run(feeds(), deliver)
     if done != len(sizes):
         raise ValueError(f"the engine answered {done} of {len(sizes)} rows")
-    return answer
 
 
 def _check_lengths(numbers: Sequence[int], tokenized: Sequence[Tokenized], most: int | None) -> None:

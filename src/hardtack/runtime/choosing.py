@@ -13,11 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hardtack.errors import HardtackError, NotDrawn, UnsupportedModel
-from hardtack.runtime.engines import native
 from hardtack.runtime.engines.interface import Engine
 from hardtack.runtime.layout import Layout
-from hardtack.runtime.native.cache import Shelf, packed_weights
-from hardtack.runtime.native.library import Library, ability
+from hardtack.runtime.native.shelf import Shelf, installed
 from hardtack.runtime.read_layout import read_layout
 from hardtack.runtime.weights import Weights
 from hardtack.spec.lock import LockedModel
@@ -56,12 +54,13 @@ class Chosen:
 
     Attributes:
         layout: the model, as the engine takes it.
-        open: makes the engine of the model's mapped weights.
+        open: makes the engine of the model's mapped weights. What it is handed besides is called once the interpreter
+            is no longer needed for it: what goes on beside the compilation may begin then.
         verified: to be called once every file of the model was found to be what it should be.
     """
 
     layout: Layout
-    open: Callable[[Weights], Engine]
+    open: Callable[[Weights, Callable[[], object]], Engine]
     verified: Callable[[], None] = lambda: None
 
 
@@ -83,7 +82,7 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
 
     def by_torch(why: str) -> Chosen:
         layout = read_layout(directory, task, overrides=overrides, weights=weights, foreign=True)
-        return Chosen(layout, lambda _: _open_torch(layout, locked, wish, why))
+        return Chosen(layout, lambda *_: _open_torch(layout, locked, wish, why))
 
     if wish.engine is EngineName.TORCH:
         return by_torch("engine torch, as asked")
@@ -102,19 +101,17 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
             return by_torch(_because(problem))
         layout = read_layout(directory, task, overrides=overrides, weights=weights, foreign=True)
 
-    if wish.engine in (EngineName.NATIVE, EngineName.AUTO) and not wish.built:
-        able = ability()
-        why_not = native.why_not(layout, wish.precision, able)
-        if why_not is None and able.library is not None:
-            return _by_native(layout, able.library, wish)
-        if wish.engine is EngineName.NATIVE:
-            raise native.refuse(layout, why_not or able.why_not)
+    may_be_native = wish.engine is EngineName.AUTO and not wish.built and installed()
+    if wish.engine is EngineName.NATIVE or may_be_native:
+        ours = _by_native(layout, wish)
+        if ours is not None:
+            return ours
 
-    def opened(mapped: Weights) -> Engine:
+    def opened(mapped: Weights, compiling: Callable[[], object]) -> Engine:
         from hardtack.runtime.engines.openvino import open_engine
 
         try:
-            return open_engine(layout, mapped, precision=wish.precision, threads=wish.threads)
+            return open_engine(layout, mapped, precision=wish.precision, threads=wish.threads, compiling=compiling)
         except NotDrawn as problem:
             _need_torch(problem, wish)
             return _open_torch(layout, locked, wish, _because(problem))
@@ -122,14 +119,28 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
     return Chosen(layout, opened)
 
 
-def _by_native(layout: Layout, library: Library, wish: Wish) -> Chosen:
-    keeping: list[Callable[[], None]] = []
-    why = "engine native, as asked" if wish.engine is EngineName.NATIVE else "this CPU has AMX"
+def _by_native(layout: Layout, wish: Wish) -> Chosen | None:
+    """By our own engine; None where it does not run the model here, and nobody insists."""
+    # all of this is imported only where it may be of use
+    from hardtack.runtime.engines import native
+    from hardtack.runtime.native import library
+    from hardtack.runtime.native.cache import packed_weights
 
-    def opened(mapped: Weights) -> Engine:
+    insisted = wish.engine is EngineName.NATIVE
+    able = library.ability()
+    why_not = native.why_not(layout, wish.precision, able)
+    if why_not is not None or able.library is None:
+        if insisted:
+            raise native.refuse(layout, why_not or able.why_not)
+        return None
+    functions, why = able.library, "engine native, as asked" if insisted else "this CPU has AMX"
+    keeping: list[Callable[[], None]] = []
+
+    def opened(mapped: Weights, compiling: Callable[[], object]) -> Engine:
+        compiling()  # numpy lets go of the interpreter while it packs
         packed, keep = packed_weights(layout, mapped, wish.shelf)
         keeping.append(keep)
-        return native.open_engine(layout, packed, library, threads=wish.threads, why=why)
+        return native.open_engine(layout, packed, functions, threads=wish.threads, why=why)
 
     def verified() -> None:
         while keeping:

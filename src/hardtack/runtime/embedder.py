@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hardtack.errors import Misused
+from hardtack.errors import Misused, UnsupportedModel
 from hardtack.runtime import arguments
-from hardtack.runtime.batching import Budget, Progress, encoder_feed, run_sorted
+from hardtack.runtime.batching import Budget, Progress, encoder_feed, run_sorted, run_tokens
+from hardtack.runtime.engines.interface import Unpooling
 from hardtack.runtime.loaded import Loaded, in_thread
 from hardtack.runtime.space import space_of
 from hardtack.runtime.tokens import Tokenized, as_texts, check_texts
@@ -114,6 +115,35 @@ class Embedder(Loaded):
             prompt,
             self._budget,
             None,
+        )
+
+    def encode_each_token(self, tokenized: Sequence[Tokenized]) -> list[Floats]:
+        """Give each token of texts that :meth:`tokenize` made tokens of its vector, as the transformer leaves it.
+
+        Neither pooled nor normalised. Special tokens, and those of a prompt, are among them. The first call makes
+        ready what no other call needs.
+
+        Returns:
+            ``(tokens, hidden size)`` for each text.
+
+        Raises:
+            UnsupportedModel: the model comes as a graph that ends in one vector a text.
+        """
+        if not isinstance(self._engine, Unpooling):
+            raise UnsupportedModel(
+                "This engine gives one vector a text: those of its tokens are not to be had.", where=self.key,
+                expected="engine openvino or torch", found=f"engine {self.engine.name}",
+                mend="HARDTACK_ENGINE=openvino …",
+            )  # fmt: skip
+        engine = self._engine.unpooled()
+        tokenizing = self.layout.tokenizing
+        return run_tokens(
+            engine,
+            tokenized,
+            encoder_feed(engine.info.inputs, tokenizing),
+            budget=self._budget,
+            longest=self.max_seq_length,
+            left=tokenizing.pad_left,
         )
 
     def encode_query(self, inputs: str | Sequence[str], **arguments: Any) -> NDArray[Any]:

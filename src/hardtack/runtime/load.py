@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
+from typing import ParamSpec, TypeVar
 
 from hardtack.errors import Misused, ModelNotFound, UnsupportedModel, Unverified
-from hardtack.runtime import golden
 from hardtack.runtime.builds import wanted_build
 from hardtack.runtime.checking import Files
 from hardtack.runtime.choosing import Chosen, Wish, choose
@@ -27,7 +28,7 @@ from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.engines.interface import Engine
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.loaded import Identity
-from hardtack.runtime.native.cache import Shelf, shelf_of
+from hardtack.runtime.native.shelf import Shelf, shelf_of
 from hardtack.runtime.reranker import Reranker
 from hardtack.runtime.tokens import Tokens
 from hardtack.runtime.weights import Weights, mapping_of, open_weights, vocabulary
@@ -36,6 +37,8 @@ from hardtack.spec.lock import LockedFile, LockedModel
 from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
 
 log = logging.getLogger("hardtack")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _MENDS = {
     "pantry": "hardtack bake",
@@ -138,8 +141,12 @@ def load_model(
         weights = build.open(shelf) if build and shelf else open_weights(layout)
         idle = (*layout.weights, *(dense.weights for dense in layout.dense)) if build else ()
         files.start(_mappings(weights, directory), () if locked else _files_read(layout), idle)
-        tokenizer = beside.submit(_tokens, layout, vocabulary(layout, weights), files)
-        engine = chosen.open(weights)
+        compiling = Event()  # once the engine lets go of the interpreter, which making a tokenizer holds
+        tokenizer = beside.submit(_after, compiling, _tokens, layout, vocabulary(layout, weights), files)
+        try:
+            engine = chosen.open(weights, compiling.set)
+        finally:
+            compiling.set()
         try:
             tokens = tokenizer.result()
             for each in filter(None, (files, shelf)):
@@ -159,6 +166,8 @@ def load_model(
             )
             model = _model(identity, layout, engine, tokens, locked)
             if options.golden and locked is not None:
+                from hardtack.runtime import golden  # it is asked for seldom
+
                 golden.check(model, directory, locked)
         except BaseException:
             engine.close()
@@ -249,6 +258,11 @@ def _tokens(layout: Layout, rows: int | None, files: Files) -> Tokens:
     )
 
 
+def _after(event: Event, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    event.wait()
+    return act(*args, **kwargs)
+
+
 @contextmanager
 def _mended(locked: LockedModel | None) -> Iterator[None]:
     """Give a refusal that names no command one: another revision may have right what a model's own files say wrong."""
@@ -270,7 +284,7 @@ def _choose(
     if open_engine is None:
         return choose(directory, task, locked, wish)
     layout = choose(directory, task, locked, replace(wish, engine=EngineName.AUTO, device="cpu")).layout
-    return Chosen(layout, lambda weights: open_engine(layout, weights, options))
+    return Chosen(layout, lambda weights, _: open_engine(layout, weights, options))
 
 
 def _model(

@@ -13,6 +13,7 @@ class Limits:
         body: bytes of a request's body.
         texts: texts (or pairs) in one request.
         queue: texts that wait or run at once, of all requests to one model.
+        each_token: tokens of a request that wants the vector of each: an answer has thousands of bytes for one.
         wait: seconds that a request may wait for its turn; one that would surely wait longer is refused at once.
         receive: seconds in which a body has to arrive.
         batch_rows: texts that run together; as the model's own budget has it, where there is a model.
@@ -24,6 +25,7 @@ class Limits:
     body: int = 8 * 2**20
     texts: int = 2048
     queue: int = 16384
+    each_token: int = 8192
     wait: float = 10.0
     receive: float = 30.0
     batch_rows: int = 32

@@ -16,12 +16,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from hardtack.errors import HardtackError
+from hardtack.errors import HardtackError, UnsupportedModel
 from hardtack.runtime.classifier import Classified
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.reranker import Reranker
 from hardtack.runtime.tokens import Piece, Tokenized
 from hardtack.runtime.vectors import normalize
+from hardtack.serve.demands import dimensions_of, named_prompt, prompt_of, refuse_cut, refuse_more, tokenized
 from hardtack.serve.limits import Limits
 from hardtack.serve.metrics import Measures
 from hardtack.serve.refusals import Kind, Refusal, refusal_of
@@ -30,11 +31,16 @@ from hardtack.serve.work import Choice, Prompted, Question
 from hardtack.spec.words import Task
 
 Floats = NDArray[np.float32]
+Check = Callable[[Sequence[Tokenized], int | None], None]
+"""Refuses texts by their tokens and the most that the model takes of one."""
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Vectors, one a text, each ``(dim,)`` float32, and the tokens they were made of."""
+    """Vectors, one a text, each ``(dim,)`` float32, and the tokens they were made of.
+
+    Where each token's was asked for, ``(tokens, hidden size)`` a text.
+    """
 
     vectors: list[Floats]
     tokens: int
@@ -143,25 +149,60 @@ class Service:
         async with self._held(slot) as shelved:
             model = shelved.model
             assert isinstance(model, Embedder)
-            size = _dimensions(model, dimensions)
+            size = dimensions_of(model, dimensions)
             if normalized is False and model.layout.normalize:
                 raise Refusal(
                     Kind.INVALID, "this model's own last step is to normalize; its raw vectors are not to be had",
                     param="normalize",
                 )  # fmt: skip
-            before = _prompt(model, prompt_name) if ids is None else ""
-            given = (
-                _tokenized(model, ids) if ids is not None else [before + text for text in texts] if before else texts
-            )
+            before = prompt_of(model, prompt_name) if ids is None else ""
+            given = tokenized(model, ids) if ids is not None else _prompted(before, texts)
 
             def payload(tokens: Tokenized) -> Prompted:
                 return Prompted(tokens, before)
 
-            vectors, tokens = await self._rows(slot, shelved, given, payload, truncate=truncate, group=before)
+            check = None if truncate else refuse_cut
+            vectors, tokens = await self._rows(slot, shelved, given, payload, check=check, group=before)
             if size < model.dim:
                 vectors = [vector[:size] for vector in vectors]
             if (normalized and not model.layout.normalize) or (size < model.dim and model.layout.normalize):
                 vectors = list(normalize(np.stack(vectors)))
+            return Embedded(vectors, tokens, model)
+
+    async def embed_all(
+        self, which: str | None, texts: Sequence[str], *, truncate: bool = True, prompt_name: str | None = None
+    ) -> Embedded:
+        """The vector of each token of texts, neither pooled nor normalised.
+
+        Args:
+            which: the model; see :meth:`Shelf.find`.
+            texts: the texts.
+            truncate: cut what is too long, rather than refuse it.
+            prompt_name: one of the model's prompts; None: its default one.
+
+        Raises:
+            Refusal: any of it cannot be.
+        """
+        slot = self.shelf.find(which, [Task.EMBED])
+        async with self._held(slot) as shelved:
+            model = shelved.model
+            assert isinstance(model, Embedder)
+            before = prompt_of(model, prompt_name)
+
+            def check(counted: Sequence[Tokenized], longest: int | None) -> None:
+                if not truncate:
+                    refuse_cut(counted, longest)
+                refuse_more(counted, self.limits.each_token)
+
+            def payload(tokens: Tokenized) -> Prompted:
+                return Prompted(tokens, before, pooled=False)
+
+            try:
+                vectors, tokens = await self._rows(
+                    slot, shelved, _prompted(before, texts), payload, check=check, group=(before, "unpooled")
+                )
+            except UnsupportedModel as problem:
+                raise Refusal(Kind.WRONG_TASK, f"{slot.offer.key!r}: {problem.what}", param="model") from problem
             return Embedded(vectors, tokens, model)
 
     async def score(
@@ -190,7 +231,8 @@ class Service:
                     f"{slot.offer.key!r} gives {model.num_labels} scores a pair and cannot rank; ask /predict",
                     param="model",
                 )
-            rows, tokens = await self._rows(slot, shelved, pairs, _as_it_is, truncate=truncate)
+            check = None if truncate else refuse_cut
+            rows, tokens = await self._rows(slot, shelved, pairs, _as_it_is, check=check)
             scores = np.stack(rows)
             return Scored(scores if raw else model.activate(scores), tokens, model)
 
@@ -217,15 +259,18 @@ class Service:
             return Labelled(answers, sum(lengths))
 
     async def spell(
-        self, which: str | None, texts: Sequence[str], show: Callable[[list[Piece]], Any], *, special: bool
-    ) -> bytes:
+        self, which: str | None, texts: Sequence[str], show: Callable[[list[Piece]], Any], *, special: bool,
+        prompt_name: str | None = None,
+    ) -> bytes:  # fmt: skip
         """The tokens of texts, spelled out, nothing cut; a list of what ``show`` makes of each text's, as JSON.
 
         Raises:
-            Refusal: there is no such model.
+            Refusal: there is no such model, or it has no such prompt.
         """
         async with self._held(self.shelf.find(which, ANY_TASK)) as shelved:
             tokens = shelved.model.tokens
+            if prompt_name is not None:
+                texts = _prompted(named_prompt(shelved.model, prompt_name), texts)
 
             def call() -> bytes:  # the whole of it aside: a book has a million pieces
                 return orjson.dumps([show(tokens.spell(text, special=special)) for text in texts])
@@ -267,7 +312,7 @@ class Service:
         items: Sequence[Any],
         payload: Callable[[Tokenized], Any],
         *,
-        truncate: bool,
+        check: Check | None = None,
         group: Hashable = None,
     ) -> tuple[list[Floats], int]:
         small, guess = self._guess(items)
@@ -276,8 +321,8 @@ class Service:
                 counted = list(items)
             else:
                 counted = await self._count(slot, shelved, items, small)
-            if not truncate:
-                _refuse_cut(counted, shelved)
+            if check is not None:
+                check(counted, shelved.model.max_seq_length)
             lengths = [len(each) for each in counted]
             payloads = [payload(each) for each in counted]
             return await shelved.scheduler.answer(ticket, payloads, lengths, group), sum(lengths)
@@ -297,6 +342,10 @@ class Service:
         return len(items) <= self.limits.small_texts and tokens <= 2 * self.limits.small_tokens, tokens
 
 
+def _prompted(before: str, texts: Sequence[str]) -> Sequence[str]:
+    return [before + text for text in texts] if before else texts
+
+
 def _as_it_is(tokens: Tokenized) -> Tokenized:
     return tokens
 
@@ -306,59 +355,3 @@ def _guess(item: Any) -> int:
         # English has four characters a token; scripts beyond ASCII have fewer
         return 2 + (len(item) >> 2 if item.isascii() else len(item) >> 1)
     return len(item) if isinstance(item, Tokenized) else _guess(item[0]) + _guess(item[1])
-
-
-def _refuse_cut(counted: Sequence[Tokenized], shelved: Shelved) -> None:
-    for number, each in enumerate(counted):
-        if each.cut:
-            raise Refusal(
-                Kind.TOO_LARGE,
-                f"input {number} must have {shelved.model.max_seq_length} tokens or fewer; `truncate: true` cuts it",
-                param="inputs",
-            )
-
-
-def _prompt(model: Embedder, name: str | None) -> str:
-    name = model.layout.default_prompt if name is None else name
-    if name is None:
-        return ""
-    if name not in model.prompts:
-        known = ", ".join(sorted(model.prompts)) or "none"
-        raise Refusal(Kind.INVALID, f"the model has no prompt called {name!r}; it has: {known}", param="prompt_name")
-    return model.prompts[name]
-
-
-def _dimensions(model: Embedder, wanted: int | None) -> int:
-    if wanted is None or wanted == model.dim:
-        return model.dim
-    config = model.layout.config
-    allowed = config.get("matryoshka_dimensions")
-    # the two keys by which repositories, and vLLM, say that a model was trained so that its vectors may be cut
-    if (isinstance(allowed, list) and wanted in allowed) or (
-        config.get("is_matryoshka") is True and wanted < model.dim
-    ):
-        return wanted
-    kept = ", ".join(map(str, allowed)) if isinstance(allowed, list) else str(model.dim)
-    raise Refusal(
-        Kind.INVALID, f"this model's vectors cannot be cut to {wanted} numbers; it allows: {kept}", param="dimensions"
-    )
-
-
-def _tokenized(model: Embedder, ids: Sequence[Sequence[int]]) -> list[Tokenized]:
-    rows = model.layout.config.get("vocab_size")
-    longest = model.max_seq_length
-    made = []
-    for number, each in enumerate(ids):
-        if not each or (longest is not None and len(each) > longest):
-            raise Refusal(
-                Kind.TOO_LARGE if each else Kind.INVALID,
-                f"input {number} has {len(each)} token ids; this model takes 1 to {longest}", param="input",
-            )  # fmt: skip
-        if isinstance(rows, int) and max(each) >= rows:
-            raise Refusal(
-                Kind.INVALID, f"input {number} has the token id {max(each)}; this model's end at {rows - 1}",
-                param="input",
-            )  # fmt: skip
-        array = np.array(each, dtype=np.int64)
-        made.append(Tokenized(array, np.zeros_like(array)))
-    return made

@@ -41,10 +41,17 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """One text for an embedder: its tokens, its prompt's among them, and that prompt; equal ones run together."""
+    """One text for an embedder; those of equal prompt and pooling run together.
+
+    Attributes:
+        tokens: its tokens, its prompt's among them.
+        prompt: that prompt.
+        pooled: whether one vector is wanted, or one for each token.
+    """
 
     tokens: Tokenized
     prompt: str = ""
+    pooled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,7 @@ def worker_of(model: Model) -> Worker:
 
 
 class EmbedWorker:
-    """Texts, prompt and all → tokens → vectors ``(dim,)``."""
+    """Texts, prompt and all → tokens → vectors ``(dim,)``, or unpooled ones ``(tokens, hidden size)``."""
 
     def __init__(self, model: Embedder) -> None:
         self.model = model
@@ -110,8 +117,11 @@ class EmbedWorker:
         """See :class:`Worker`."""
         self.run([Prompted(each) for each in self.count(["a a"] * _MANY)])
 
-    def _encode(self, payloads: Sequence[Prompted]) -> Floats:
-        return self.model.encode_tokens([each.tokens for each in payloads], prompt=payloads[0].prompt)
+    def _encode(self, payloads: Sequence[Prompted]) -> Iterable[Floats]:
+        tokens = [each.tokens for each in payloads]
+        if not payloads[0].pooled:
+            return self.model.encode_each_token(tokens)
+        return self.model.encode_tokens(tokens, prompt=payloads[0].prompt)
 
 
 class RerankWorker:

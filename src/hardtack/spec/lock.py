@@ -15,6 +15,8 @@ from hardtack.spec.names import is_repo
 from hardtack.spec.words import EngineName, Pooling, Precision, Similarity, Task, WeightsKind
 
 LOCK_NAME = "hardtack.lock"
+MANIFEST_NAME = "hardtack.toml"  # here, so that who only asks whether there is one need not read one
+SIGNATURE_SUFFIX = ".sig"  # a signature lies beside what it is of
 
 
 @dataclass(frozen=True, slots=True, order=True)

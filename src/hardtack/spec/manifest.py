@@ -15,14 +15,12 @@ from pathlib import Path
 from hardtack.errors import ManifestError
 from hardtack.spec.digest import hash_bytes
 from hardtack.spec.gates import GATES
-from hardtack.spec.lock import LabelGroup, Lock, Overrides
+from hardtack.spec.lock import MANIFEST_NAME, LabelGroup, Lock, Overrides
 from hardtack.spec.names import UnsafeName, distinct_paths, is_key, is_local, is_repo, is_revision
 from hardtack.spec.shared_keys import check_pantry_path, read_label_group, read_overrides
 from hardtack.spec.text_file import read_text
 from hardtack.spec.toml_reader import Document, Table
 from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
-
-MANIFEST_NAME = "hardtack.toml"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ files, and the lock to check them by. It cannot vouch for itself; who may is :cl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -82,12 +82,15 @@ class Trust:
     Attributes:
         lock: the project's own lock, if there is one.
         expect: the digest that `pack` printed, as the user brought it here; or empty.
-        anyway: the user takes the archive's own word.
+        signed: given the archive's lock, says which trusted key signed it, in words, or raises; None where the user
+            gave no key.
+        anyway: the user takes the archive's own word, whatever the lock says.
     """
 
     lock: Lock | None = None
     expect: str = ""
     anyway: bool = False
+    signed: Callable[[bytes], str] | None = None
 
     def __post_init__(self) -> None:
         if self.expect and not (self.expect.startswith("sha256:") and len(self.expect) == _DIGEST_LENGTH):
@@ -128,36 +131,49 @@ def digest_of(lock_text: bytes) -> str:
     return "sha256:" + hash_bytes(lock_text).sha256
 
 
-def vouch(archived: Lock, digest: str, trust: Trust) -> str:
+def vouch(archived: Lock, text: bytes, trust: Trust) -> str:
     """Who vouches for an archive, in words.
 
+    A key and a digest that were given must hold. The project's lock must, too, unless a digest says which archive is
+    meant, or the user takes its own word: a key alone says whose it is, and an older one is signed as well.
+
+    Args:
+        archived: the archive's lock.
+        text: its very bytes.
+        trust: who may vouch.
+
     Raises:
+        Untrusted: no trusted key signed it.
         Mismatch: it is not the expected one, or has what the project's lock does not name.
         Unverified: nobody does.
     """
+    digest = digest_of(text)
+    vouching = [] if trust.signed is None else [trust.signed(text)]
     if trust.expect:
         if digest != trust.expect:
             raise Mismatch(
                 "this is not the archive that was expected", where=LOCK_NAME, expected=trust.expect, found=digest,
                 mend="hardtack pack -o FILE  # where it came from; it prints the digest",
             )  # fmt: skip
-        return "the digest given with --expect"
-    strange = [] if trust.lock is None else _not_named(archived, trust.lock)
-    if trust.lock is not None and not strange:
-        return f"the project's lock, {trust.lock.name}"
-    if trust.anyway:
-        return "nobody but itself, by --trust"
-    if trust.lock is not None:
+        vouching.append("the digest given with --expect")
+    elif trust.lock is not None and not (strange := _not_named(archived, trust.lock)):
+        vouching.append(f"the project's lock, {trust.lock.name}")
+    elif trust.anyway:
+        vouching = vouching or ["nobody but itself, by --anyway"]
+    elif trust.lock is not None:
         raise Mismatch(
             f"the archive has {len(strange)} files that the project's lock does not name so", where=strange[0].name,
             expected=f"what {trust.lock.name} names", found=f"sha256 {strange[0].file.sha256}",
             mend=f"hardtack unpack FILE --expect {digest}  # if that is what `pack` printed",
         )  # fmt: skip
-    raise Unverified(
-        "the archive vouches only for itself, and there is no lock here to hold it to", where=LOCK_NAME,
-        expected="a project's lock, --expect with the digest that `pack` printed, or --trust", found=digest,
-        mend=f"hardtack unpack FILE --expect {digest}  # if that is what `pack` printed",
-    )  # fmt: skip
+    elif not vouching:
+        raise Unverified(
+            "the archive vouches only for itself, and there is no lock here to hold it to", where=LOCK_NAME,
+            expected="a project's lock, --trust with the public key of who signed it, or --expect with the digest that "
+            "`pack` printed", found=digest,
+            mend=f"hardtack unpack FILE --expect {digest}  # if that is what `pack` printed",
+        )  # fmt: skip
+    return " and ".join(vouching)
 
 
 def _not_named(archived: Lock, ours: Lock) -> list[Entry]:

@@ -4,7 +4,7 @@ First the lock is read and somebody must vouch for it (:class:`~hardtack.supply.
 but the files' contents is known beforehand, and an archive that says anything else is refused, with what follows its
 end. Contents are hashed as they pass. Only when all was right are files put in their places, as `pull` leaves
 them, and the refs written last; until then nothing outside the hidden folders of
-:mod:`~hardtack.supply.archive_stage` has changed. Asks no network. Signatures are not checked: there are none yet.
+:mod:`~hardtack.supply.archive_stage` has changed. Asks no network.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from hardtack.errors import DiskError, HardtackError, LockError, Mismatch, Refused
+from hardtack.errors import HardtackError, Refused
 from hardtack.places import Store
 from hardtack.spec.digest import Hasher
-from hardtack.spec.lock import LOCK_NAME, Lock
-from hardtack.spec.lock_text import parse_lock, write_atomically
+from hardtack.spec.lock import Lock
+from hardtack.spec.lock_text import write_atomically
 from hardtack.spec.verify import Kind as Finding
 from hardtack.spec.verify import check_file
 from hardtack.supply import archive_tar as tar
 from hardtack.supply import disk
 from hardtack.supply.archive import Entry, Kind, Trust, digest_of, entries_of, vouch
+from hardtack.supply.archive_source import Source, parse_archived, read_lock_text
 from hardtack.supply.archive_stage import Stage
 from hardtack.supply.crew import work
 from hardtack.supply.progress import SILENT, Progress
@@ -34,7 +35,6 @@ from hardtack.supply.report import State
 from hardtack.supply.store import Found, Shelf, project_id
 
 _CHUNK = 1 << 20
-_LARGEST_LOCK = 16 << 20  # bytes: a line is some 200, so eighty thousand files
 
 
 @dataclass(frozen=True)
@@ -80,17 +80,17 @@ def unpack(
         free: bytes free where a path is.
 
     Raises:
-        Unverified: nobody vouches for the archive.
+        Unverified, Untrusted: nobody vouches for the archive, or not who should.
         Mismatch: it is not what who vouches says, or not what its own lock says, to the byte.
         Refused: a local model would overwrite another file, or leave the lock's folder.
         LockError: its lock cannot be understood.
         DiskError: it cannot be read, or there is no space, or no permission.
     """
-    source = _Source(stream)
-    text = _read_lock(source)
-    archived, digest = _parse(text), digest_of(text)
+    source = Source(stream)
+    text = read_lock_text(source)
+    archived, digest = parse_archived(text), digest_of(text)
     entries, folder = entries_of(archived), lock_path.absolute().parent
-    vouched = vouch(archived, digest, trust)
+    vouched = vouch(archived, text, trust)
     progress.say(f"{digest}: vouched for by {vouched}")
     there = _survey(entries, store, folder)
     for root, wanted in _by_root(entries, store, folder).items():
@@ -114,69 +114,6 @@ def unpack(
     keys = tuple(model.key for model in archived.models if model.task.pulls)
     new = sum(entry.file.size for entry in entries if entry.name not in there)
     return Unpacked(digest, vouched, keys, states, new, written, tuple(notes))
-
-
-class _Source:
-    """The archive's bytes, in order; ends and differences become errors."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._name = str(getattr(stream, "name", "the archive"))
-
-    def chunk(self, most: int) -> bytes:
-        try:
-            data = self._stream.read(most)
-        except OSError as problem:
-            raise DiskError(
-                "the archive cannot be read", where=self._name, expected="a readable file",
-                found=problem.strerror or str(problem), mend=f"ls -l {self._name}",
-            ) from problem  # fmt: skip
-        if not data:
-            raise self.refused("more of it", "its end: it was cut short")
-        return data
-
-    def exactly(self, count: int) -> bytes:
-        pieces = []
-        while count:
-            pieces.append(self.chunk(min(count, _CHUNK)))
-            count -= len(pieces[-1])
-        return b"".join(pieces)
-
-    def expect(self, data: bytes, what: str) -> None:
-        found = self.exactly(len(data))
-        if found != data:
-            name = found[:100].partition(b"\0")[0]
-            raise self.refused(what, f"{name!r}, or other fields than `hardtack pack` writes")
-
-    def ends(self) -> None:
-        if self._stream.read(1):
-            raise self.refused("its end", "more bytes after it")
-
-    def refused(self, expected: str, found: str) -> Mismatch:
-        return Mismatch(
-            "the archive is not what its own lock says", where=self._name, expected=expected, found=found,
-            mend="hardtack pack -o FILE  # where it came from, then carry it anew",
-        )  # fmt: skip
-
-
-def _read_lock(source: _Source) -> bytes:
-    block = source.exactly(tar.BLOCK)
-    size = tar.first_size(block, LOCK_NAME)
-    if size is None or size > _LARGEST_LOCK:
-        raise source.refused(f"{LOCK_NAME} as its first file, in the form that `hardtack pack` writes", "another file")
-    text = source.exactly(size)
-    source.expect(tar.padding(size), "zeros up to the next block")
-    return text
-
-
-def _parse(text: bytes) -> Lock:
-    try:
-        return parse_lock(text.decode(), f"{LOCK_NAME} of the archive")
-    except UnicodeDecodeError as problem:
-        raise LockError(
-            "the archive's lock is not UTF-8 text", where=LOCK_NAME, expected="UTF-8",
-            found=f"0x{text[problem.start]:02x} at byte {problem.start}", mend="hardtack pack -o FILE",
-        ) from None  # fmt: skip
 
 
 def _root(entry: Entry, store: Store, folder: Path) -> Path:
@@ -221,7 +158,7 @@ def _in_the_way(path: Path, expected: str, found: str) -> HardtackError:
     )  # fmt: skip
 
 
-def _receive(source: _Source, entry: Entry, target: Path | None, progress: Progress) -> None:
+def _receive(source: Source, entry: Entry, target: Path | None, progress: Progress) -> None:
     """Take one file off the stream, into ``target`` if there is one; its hashes must be the lock's.
 
     Git's blob id is checked, too, for the store keeps content under it.

@@ -15,7 +15,7 @@ from hardtack.errors import Mismatch
 from hardtack.runtime import choosing
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.load import Options, load_model
-from hardtack.runtime.native import cache
+from hardtack.runtime.native import cache, library
 from hardtack.runtime.native.library import Ability
 from hardtack.runtime.native.packed import Packed, pack
 from hardtack.runtime.native.shape import Shape
@@ -28,7 +28,8 @@ from tests.runtime.fakes import lock_of
 
 @pytest.fixture(autouse=True)
 def _able(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "ability", lambda: Ability(double()))
+    monkeypatch.setattr(library, "ability", lambda: Ability(double()))
+    monkeypatch.setattr(choosing, "installed", lambda: True)
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hardtack.runtime.native import library as module
-from hardtack.runtime.native.library import Library, ability, ability_of
+from hardtack.runtime.native.library import Library, ability_of
+from hardtack.runtime.native.library import ability as ability_once
 from tests.double import SOURCES, double, double_file, real_file, script
 
 AMX = "amx_bf16" in Path("/proc/cpuinfo").read_text().split()
@@ -104,4 +105,4 @@ def test_nothing_is_loaded_with_the_package() -> None:
 
 
 def test_ability_is_asked_once() -> None:
-    assert ability() is ability()
+    assert ability_once() is ability_once()

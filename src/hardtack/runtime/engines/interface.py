@@ -11,6 +11,8 @@ embedder   ``input_ids (B, T)``, ``attention_mask (B, T)``,              ``(B, d
            ``pooling_mask (B, T)`` where prompts are not pooled
 reranker,  the same                                                      ``(B, labels)`` raw logits
 classifier
+embedder,  as an embedder's, without ``pooling_mask``                    ``(B, T, H)`` a vector a
+unpooled                                                                 token
 T5         ``input_ids (B, T)``, ``attention_mask (B, T)``,              ``(B, K)`` sum of the
            ``decoder_input_ids (K, D)``, ``target_ids (K, D)``,          log-probabilities of each
            ``target_mask (K, D)``: K label texts, teacher-forced         label's tokens
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,4 +74,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the memory. A closed engine is not used again."""
+        ...
+
+
+@runtime_checkable
+class Unpooling(Protocol):
+    """What an embedder's engine is too where it can stop before its pooling."""
+
+    def unpooled(self) -> Engine:
+        """The engine of each token's vector, of the same weights; made when first asked for, closed with this one.
+
+        Raises:
+            UnsupportedModel: the model comes as a graph that ends in pooled vectors.
+        """
         ...

@@ -12,8 +12,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from itertools import chain, count, islice, pairwise
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -38,6 +38,8 @@ _SMALL = 256 * 2**20
 _FULL = 8
 """Rows from which on a batch keeps one thread busy; of fewer, all threads together make more in the same time."""
 
+Unpool = Callable[[], "OpenVinoEngine"]
+
 _HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
 
 
@@ -47,7 +49,7 @@ def open_engine(
     *,
     precision: Precision = Precision.AUTO,
     threads: int | None = None,
-    cache_dir: Path | None = None,
+    compiling: Callable[[], object] = lambda: None,
 ) -> OpenVinoEngine:
     """Take a model's graph, drawn, shipped or of a build, and compile it for this CPU.
 
@@ -56,13 +58,15 @@ def open_engine(
         weights: its numbers; the engine keeps them mapped until it is closed.
         precision: what to execute in. ``auto`` is bf16 where the CPU multiplies it natively, else fp32.
         threads: CPUs to use; None: those that affinity and the container's quota leave.
-        cache_dir: where OpenVINO may keep compiled graphs; None: nowhere.
+        compiling: called when all that needs the interpreter is done, and the graph is about to be compiled.
 
     Raises:
         UnsupportedModel: the graph cannot be drawn, or this CPU does not execute the precision.
     """
     ov = import_openvino()
-    from hardtack.runtime.engines.shipped import is_int8, read_shipped  # draws with openvino, so not before this
+    # these draw with openvino, so not before this
+    from hardtack.runtime.engines.shipped import is_int8, read_shipped
+    from hardtack.runtime.families.heads import unpooled
 
     core = ov.Core()
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -87,24 +91,41 @@ def open_engine(
         # Two processes that pin their threads pin them to the same first CPUs and share those.
         "ENABLE_CPU_PINNING": False,
     }
-    if cache_dir is not None:
-        config["CACHE_DIR"] = str(cache_dir)
     width = model.output(0).get_partial_shape()[1]
     info = EngineInfo(
         name="openvino",
         precision=str(shown),
         device="cpu",
-        inputs=tuple(port.get_any_name() for port in model.inputs),
+        inputs=_names_of(model),
         width=width.get_length() if width.is_static else 0,
         why=why,
     )
     stored = sum((layout.directory / name).stat().st_size for name in layout.weights)
     small = (weights.graph.numbers.nbytes if weights.graph else stored) <= _SMALL
 
-    def compile_for(streams: int) -> Any:
-        return core.compile_model(model, "CPU", {**config, "NUM_STREAMS": streams})
+    def opened(graph: Any, info: EngineInfo, unpool: Unpool | None = None) -> OpenVinoEngine:
+        def compile_for(streams: int) -> Any:
+            return core.compile_model(graph, "CPU", {**config, "NUM_STREAMS": streams})
 
-    return OpenVinoEngine(compile_for, weights, info, many=cpus, lone=1 if small else cpus)
+        return OpenVinoEngine(compile_for, weights, info, many=cpus, lone=1 if small else cpus, unpool=unpool)
+
+    def unpool() -> OpenVinoEngine:
+        graph = unpooled(model)
+        if graph is None:
+            raise UnsupportedModel(
+                "This model's graph gives one vector a text: those of its tokens are not to be had.",
+                where=str(layout.directory), expected="a graph drawn here", found=info.why,
+                mend="HARDTACK_ENGINE=torch …",
+            )  # fmt: skip
+        width = graph.output(0).get_partial_shape()[2].get_length()
+        return opened(graph, replace(info, width=width, inputs=_names_of(graph)))
+
+    compiling()
+    return opened(model, info, unpool)
+
+
+def _names_of(graph: Any) -> tuple[str, ...]:
+    return tuple(port.get_any_name() for port in graph.inputs)
 
 
 def _read_built(graph: Graph, core: Any) -> Any:
@@ -171,11 +192,13 @@ class OpenVinoEngine:
         info: what this engine is.
         many: streams for many batches.
         lone: streams for a lone batch; its graph is compiled at once, the other one when it is first needed.
+        unpool: makes the engine of :meth:`unpooled`.
     """
 
     def __init__(
-        self, compile_for: Callable[[int], Any], weights: Weights, info: EngineInfo, *, many: int, lone: int
-    ) -> None:
+        self, compile_for: Callable[[int], Any], weights: Weights, info: EngineInfo, *, many: int, lone: int,
+        unpool: Unpool | None = None,
+    ) -> None:  # fmt: skip
         self._compile_for = compile_for
         self._weights: Weights | None = weights
         self._info = info
@@ -184,6 +207,8 @@ class OpenVinoEngine:
         self._compiling = threading.Lock()
         self._counting = threading.Lock()
         self._lone_ones = 0
+        self._unpool = unpool
+        self._unpooled: OpenVinoEngine | None = None
         self._graphs = {lone: _Streams(compile_for(lone), lone)}
 
     @property
@@ -204,9 +229,20 @@ class OpenVinoEngine:
         elif first:
             self._streams(self._many).run(chain(first, rest), deliver)
 
+    def unpooled(self) -> OpenVinoEngine:
+        """The same weights before their pooling; see :class:`hardtack.runtime.engines.interface.Unpooling`."""
+        with self._compiling:
+            if self._unpooled is None:
+                assert self._unpool is not None, "neither a closed engine nor one without a pooling is unpooled"
+                self._unpooled = self._unpool()
+            return self._unpooled
+
     def close(self) -> None:
         """Free the memory; waits for what is under way."""
         with self._compiling:
+            if self._unpooled is not None:
+                self._unpooled.close()
+            self._unpool = self._unpooled = None
             for streams in self._graphs.values():
                 streams.close()
             self._graphs.clear()

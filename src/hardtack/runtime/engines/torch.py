@@ -8,8 +8,9 @@ A checkpoint that leaves weights of the architecture out is refused, where trans
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,8 @@ from hardtack.runtime.layout import Layout
 from hardtack.runtime.remote_code import Carried, lay_out
 from hardtack.spec.words import Precision, Task
 
-Forward = Callable[[dict[str, Any]], Any]
+if TYPE_CHECKING:
+    from hardtack.runtime.engines.torch_model import Forward
 
 
 def open_engine(
@@ -55,9 +57,10 @@ def open_engine(
     chosen, reason = _precision(precision, where)
     torch.set_num_threads(threads or usable_cpus())
     place = layout.directory if code is None else lay_out(layout.directory, code)
-    forward, inputs, width = load_forward(layout, place, dtype=_DTYPES[chosen], device=where, trusted=code is not None)
-    info = EngineInfo("torch", str(chosen), where, inputs, width, f"{why}; {reason}")
-    return TorchEngine(forward, info)
+    made = load_forward(layout, place, dtype=_DTYPES[chosen], device=where, trusted=code is not None)
+    info = EngineInfo("torch", str(chosen), where, made.inputs, made.width, f"{why}; {reason}")
+    unpooled = None if made.tokens is None else (made.tokens, made.hidden)
+    return TorchEngine(made.rows, info, unpooled)
 
 
 _DTYPES = {Precision.FP32: "float32", Precision.BF16: "bfloat16", Precision.FP16: "float16"}
@@ -93,10 +96,17 @@ class TorchEngine:
     """A model in torch; see :class:`hardtack.runtime.engines.interface.Engine`. Made by :func:`open_engine`.
 
     Feeds run one after the other: torch spreads each over the threads, or the device, by itself.
+
+    Args:
+        forward: tensors by name → rows.
+        info: what this engine is.
+        unpooled: of an embedder, what gives the vectors of the tokens, and their size.
     """
 
-    def __init__(self, forward: Forward, info: EngineInfo) -> None:
+    def __init__(self, forward: Forward, info: EngineInfo, unpooled: tuple[Forward, int] | None = None) -> None:
         self._forward: Forward | None = forward
+        self._tokens = unpooled
+        self._unpooled: TorchEngine | None = None
         self._info = info
         self._one_at_a_time = threading.Lock()
 
@@ -116,10 +126,22 @@ class TorchEngine:
         for number, feed in enumerate(feeds):
             deliver(number, self._rows(feed))
 
+    def unpooled(self) -> TorchEngine:
+        """The same weights before their pooling; see :class:`hardtack.runtime.engines.interface.Unpooling`."""
+        with self._one_at_a_time:
+            if self._unpooled is None:
+                assert self._tokens is not None, "neither a closed engine nor one without a pooling is unpooled"
+                forward, width = self._tokens
+                inputs = tuple(name for name in self._info.inputs if name != "pooling_mask")
+                self._unpooled = TorchEngine(forward, replace(self._info, inputs=inputs, width=width))
+            return self._unpooled
+
     def close(self) -> None:
         """Free the memory."""
         with self._one_at_a_time:
-            self._forward = None
+            if self._unpooled is not None:
+                self._unpooled.close()
+            self._forward = self._tokens = self._unpooled = None
 
     def _rows(self, feed: Feed) -> NDArray[np.float32]:
         import torch

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,30 @@ _MADE_UP = ("pooler.dense.weight", "pooler.dense.bias", "position_ids")
 """What an embedder's checkpoint may lack: a pooler that sentence-transformers never asks, and plain numbers."""
 
 
-def load_forward(
-    layout: Layout, place: Path, *, dtype: str, device: str, trusted: bool
-) -> tuple[Callable[[dict[str, Any]], Any], tuple[str, ...], int]:
+Forward = Callable[[dict[str, Any]], Any]
+"""Tensors by name → rows; modifies the mapping it is given."""
+
+
+@dataclass(frozen=True)
+class Functions:
+    """A model that was loaded.
+
+    Attributes:
+        rows: inputs → the answer, a row a text.
+        inputs: their names.
+        width: columns of the answer; 0 where the feed decides.
+        tokens: of an embedder, inputs → the vectors of the tokens, which are then pooled.
+        hidden: the size of such a vector.
+    """
+
+    rows: Forward
+    inputs: tuple[str, ...]
+    width: int
+    tokens: Forward | None = None
+    hidden: int = 0
+
+
+def load_forward(layout: Layout, place: Path, *, dtype: str, device: str, trusted: bool) -> Functions:
     """Load a model.
 
     Args:
@@ -32,9 +54,6 @@ def load_forward(
         dtype: torch's name of the numbers it is executed in.
         device: where.
         trusted: whether code in ``place`` may run.
-
-    Returns:
-        The function, the names of its inputs, and the columns of its answer (0 where the feed decides).
 
     Raises:
         UnsupportedModel: the libraries cannot load it, or its weights are not all there.
@@ -81,16 +100,17 @@ def _load_model(layout: Layout, place: Path, dtype: str, trusted: bool) -> Any:
     return model.requires_grad_(False)
 
 
-def _embedder(
-    layout: Layout, model: Any, modules: list[Any], device: str
-) -> tuple[Callable[[dict[str, Any]], Any], tuple[str, ...], int]:
+def _embedder(layout: Layout, model: Any, modules: list[Any], device: str) -> Functions:
     import torch
 
     inputs = _inputs(model, layout)
 
+    def tokens(tensors: dict[str, Any]) -> Any:
+        return model(**tensors)[0].float()
+
     def forward(tensors: dict[str, Any]) -> Any:
         counted = tensors.pop("pooling_mask", None)
-        features = {**tensors, "token_embeddings": model(**tensors)[0].float()}
+        features = {**tensors, "token_embeddings": tokens(tensors)}
         if counted is not None:
             features["prompt_length"] = int((tensors["attention_mask"][0].sum() - counted[0].sum()).item())
         for module in modules:
@@ -102,19 +122,21 @@ def _embedder(
     if not layout.include_prompt:
         inputs = (*inputs, "pooling_mask")
     with torch.inference_mode():
-        width = forward({name: torch.ones((1, 2), dtype=torch.int64, device=device) for name in inputs}).shape[1]
-    return forward, inputs, int(width)
+        tried = {name: torch.ones((1, 2), dtype=torch.int64, device=device) for name in inputs}
+        width = forward(tried).shape[1]
+        hidden = tokens(tried).shape[2]
+    return Functions(forward, inputs, int(width), tokens, int(hidden))
 
 
-def _heads(layout: Layout, model: Any) -> tuple[Callable[[dict[str, Any]], Any], tuple[str, ...], int]:
+def _heads(layout: Layout, model: Any) -> Functions:
     inputs = _inputs(model, layout)
     if layout.config.get("is_encoder_decoder"):
         label_inputs = ("decoder_input_ids", "target_ids", "target_mask")
-        return _likelihoods(model), (*inputs, *label_inputs), 0
-    return lambda tensors: model(**tensors).logits, inputs, len(layout.labels)
+        return Functions(_likelihoods(model), (*inputs, *label_inputs), 0)
+    return Functions(lambda tensors: model(**tensors).logits, inputs, len(layout.labels))
 
 
-def _likelihoods(model: Any) -> Callable[[dict[str, Any]], Any]:
+def _likelihoods(model: Any) -> Forward:
     """Each text's log-likelihood of each label, as :mod:`hardtack.runtime.engines.interface` has it for T5."""
     import torch
     from transformers.modeling_outputs import BaseModelOutput

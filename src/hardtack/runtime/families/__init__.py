@@ -31,6 +31,9 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
 )
 """``model_type`` of a ``config.json`` → the module here that draws it."""
 
+TOKENS = "token_vectors"
+"""The name of the node where the pooling of an embedder's graph begins, by which it is found again, in a build too."""
+
 
 def draw(layout: Layout, weights: Weights) -> Any:
     """Draw a model's graph, with the inputs and the output that :mod:`hardtack.runtime.engines.interface` tables.

@@ -7,7 +7,9 @@ The formulas are sentence-transformers' (``pooling.py``, ``dense.py``, ``normali
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
+from hardtack.runtime.families import TOKENS
 from hardtack.runtime.families.pieces import Constants, Node, activation, ids_input, index, ints, numbers, op, ov
 from hardtack.runtime.families.precise import precise_product
 from hardtack.runtime.layout import Layout
@@ -22,6 +24,7 @@ def embedding(layout: Layout, weights: Weights, tokens: Node, inputs: list[Node]
     """
     if layout.pooling is None:
         raise ValueError("an embedder with a transformer has a pooling")
+    name_tokens(tokens)
     counted = None
     if not layout.include_prompt:
         inputs.append(counted := ids_input("pooling_mask"))
@@ -32,6 +35,23 @@ def embedding(layout: Layout, weights: Weights, tokens: Node, inputs: list[Node]
         vector = precise.linear(vector, constants, dense.inputs, dense.outputs, bias=dense.bias)
         vector = activation(dense.activation, str(layout.directory / dense.weights))(vector)
     return [normalize(vector) if layout.normalize else vector, *precise.outputs]
+
+
+def name_tokens(tokens: Node) -> None:
+    """Say that these are the vectors of an embedder's tokens, ``(B, T, H)``."""
+    tokens.set_friendly_name(TOKENS)
+
+
+def unpooled(graph: Any) -> Any:
+    """What lies before the pooling of an embedder's graph, as an ``openvino.Model``; None where it was not drawn here.
+
+    The nodes are the graph's own: nothing is copied.
+    """
+    tokens = next((node for node in graph.get_ops() if node.get_friendly_name() == TOKENS), None)
+    if tokens is None:
+        return None
+    inputs = [each for each in graph.get_parameters() if each.get_friendly_name() != "pooling_mask"]
+    return ov.Model([tokens], inputs, f"{graph.get_friendly_name()}, unpooled")
 
 
 def classification(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from hardtack.errors import UnsupportedModel
-from hardtack.runtime.families.heads import normalize, pool
+from hardtack.runtime.families.heads import name_tokens, normalize, pool
 from hardtack.runtime.families.pieces import Constants, embed, ids_input, ints, op, ov
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.weights import Stored, Tensors, Weights
@@ -46,6 +46,7 @@ def draw(layout: Layout, weights: Weights) -> Any:
         scale = _per_token(tensors, "weights", ("F32", "F16", "F64"))
         each = op.gather(op.constant(scale.float32()), ids, ints(0))
         vectors = op.multiply(vectors, op.unsqueeze(each, ints(2)))
+    name_tokens(vectors)
     mean = pool(vectors, mask, Pooling.MEAN)
     return ov.Model([normalize(mean) if layout.normalize else mean], [ids, mask], layout.family)
 

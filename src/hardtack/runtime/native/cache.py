@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from hardtack.errors import DiskError, Mismatch
@@ -20,43 +19,10 @@ from hardtack.runtime.layout import Layout
 from hardtack.runtime.native.packed import VERSION, Packed, pack, read_packed, write_packed
 from hardtack.runtime.native.reading import read_arrays, read_shape
 from hardtack.runtime.native.shape import Shape, to_plain
+from hardtack.runtime.native.shelf import Shelf
 from hardtack.runtime.weights import Weights
-from hardtack.spec.lock import LockedModel
 
 log = logging.getLogger("hardtack")
-
-PACKS = "native"
-"""The folder of packs, beside the store's folder of builds."""
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """Where packs are kept.
-
-    Attributes:
-        folder: their folder; made when the first one is written.
-        digest: of the model's locked files.
-        hashed: whether a pack is hashed before it is taken.
-    """
-
-    folder: Path
-    digest: str
-    hashed: bool = True
-
-    def file(self, shape: Shape) -> Path:
-        """Where this model's pack lies."""
-        key = json.dumps([VERSION, self.digest, to_plain(shape)], sort_keys=True)
-        return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.tiles"
-
-
-def shelf_of(locked: LockedModel | None, source: str, builds: Path | None, *, hashed: bool) -> Shelf | None:
-    """Where a model's pack is kept: beside the store's builds, if a lock names the model.
-
-    A pantry's is not: it runs where nothing is to be written, and the proof of it is that nothing was.
-    """
-    if locked is None or builds is None or source == "pantry":
-        return None
-    return Shelf(builds.with_name(PACKS), locked.digest, hashed)
 
 
 def packed_weights(layout: Layout, weights: Weights, shelf: Shelf | None) -> tuple[Packed, Callable[[], None]]:
@@ -76,7 +42,7 @@ def packed_weights(layout: Layout, weights: Weights, shelf: Shelf | None) -> tup
     shape = read_shape(layout)
     if shelf is None:
         return pack(shape, read_arrays(layout, weights, shape)), _nothing
-    file = shelf.file(shape)
+    file = file_of(shelf, shape)
     try:
         return read_packed(file, shape, shelf.digest, hashed=shelf.hashed), _nothing
     except DiskError:  # almost always: it is not there yet
@@ -92,6 +58,12 @@ def packed_weights(layout: Layout, weights: Weights, shelf: Shelf | None) -> tup
             log.info("%s: packed weights stay in memory: %s", file, problem.found)
 
     return packed, keep
+
+
+def file_of(shelf: Shelf, shape: Shape) -> Path:
+    """Where a model's pack lies: a change of the format, of the files or of what was read of them is another file."""
+    key = json.dumps([VERSION, shelf.digest, to_plain(shape)], sort_keys=True)
+    return shelf.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.tiles"
 
 
 def _nothing() -> None:

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from hardtack.runtime.native.shape import ACTIVATIONS, MOST_DENSE, PANEL, POOLINGS, SQUASHES, Shape, padded
+from hardtack.runtime.native.shelf import LIBRARY
 
 ABI = 1
 """The version of native/abi.h that this module speaks."""
-FILE = Path(__file__).with_name("libhardtack_native.so")
-"""Where a wheel, or an installation from source, puts the library."""
 
 _Int = ctypes.c_int32
 _Pointer = ctypes.c_void_p
@@ -142,4 +141,4 @@ def ability_of(file: Path) -> Ability:
 @cache
 def ability() -> Ability:
     """Whether this machine can run the installed library; asked once a process."""
-    return ability_of(FILE)
+    return ability_of(LIBRARY)

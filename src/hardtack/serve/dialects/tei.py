@@ -24,6 +24,7 @@ from hardtack.serve.fields import (
     TEXTS,
     Field,
     Shape,
+    body_schema,
     either,
     is_list,
     is_text,
@@ -82,6 +83,7 @@ EMBED = (
     Field("dimensions", whole(1), "Numbers of a vector, where the model was trained to be cut."),
     _MODEL,
 )
+EMBED_ALL = tuple(field for field in EMBED if field.name not in ("normalize", "dimensions"))
 RERANK = (
     Field("query", TEXT, "What is looked for.", required=True),
     Field("texts", many(TEXT, "texts"), "The documents.", required=True),
@@ -115,6 +117,7 @@ ROOT = (
 TOKENIZE = (
     Field("inputs", TEXTS, "One text or several.", required=True),
     Field("add_special_tokens", FLAG, "Whether special tokens are added.", default=True),
+    Field("prompt_name", TEXT, "One of an embedder's prompts, which goes before each text."),
     _MODEL,
 )
 _IDS = many(whole(0), "token ids")
@@ -144,7 +147,13 @@ _COMPARISON = Shape(
     },
     _read_comparison,
 )
-SIMILARITY = (Field("inputs", _COMPARISON, "What is compared with what.", required=True), _MODEL)
+_PARAMETERS = tuple(field for field in EMBED_ALL if field.name not in ("inputs", "model"))
+SIMILARITY = (
+    Field("inputs", _COMPARISON, "What is compared with what.", required=True),
+    Field("parameters", Shape(body_schema(_PARAMETERS), lambda value, _: read_body(_PARAMETERS, value)),
+          "How it is read: as of /embed."),
+    _MODEL,
+)  # fmt: skip
 
 
 async def embed(service: Service, asked: Asked) -> Answer:
@@ -160,6 +169,17 @@ async def embed(service: Service, asked: Asked) -> Answer:
         normalized=values["normalize"],
     )
     return Answer(await join_json(b"[", made.vectors, made.model.dim, b"]"))
+
+
+async def embed_all(service: Service, asked: Asked) -> Answer:
+    """``POST /embed_all``: a list for each text of a vector for each of its tokens."""
+    values = asked.values
+    texts = texts_of(values["inputs"], service.limits.texts, "inputs")
+    made = await service.embed_all(
+        values["model"] or asked.model, texts, truncate=values["truncate"], prompt_name=values["prompt_name"]
+    )
+    numbers = max(vectors.size for vectors in made.vectors)
+    return Answer(await join_json(b"[", made.vectors, numbers, b"]"))
 
 
 async def rerank(service: Service, asked: Asked) -> Answer:
@@ -230,7 +250,13 @@ async def similarity(service: Service, asked: Asked) -> Answer:
     """``POST /similarity``."""
     source, sentences = asked.values["inputs"]
     texts_of(sentences, service.limits.texts - 1, "inputs.sentences")
-    made = await service.embed(asked.values["model"] or asked.model, [source, *sentences])
+    how = asked.values["parameters"] or {"truncate": True, "prompt_name": None}
+    made = await service.embed(
+        asked.values["model"] or asked.model,
+        [source, *sentences],
+        truncate=how["truncate"],
+        prompt_name=how["prompt_name"],
+    )
     return answer_json(made.model.similarity(made.vectors[0], np.stack(made.vectors[1:]))[0].tolist())
 
 
@@ -239,7 +265,8 @@ async def tokenize(service: Service, asked: Asked) -> Answer:
     values = asked.values
     texts = texts_of(values["inputs"], service.limits.texts, "inputs")
     which = values["model"] or asked.model
-    return Answer(await service.spell(which, texts, _shown, special=values["add_special_tokens"]))
+    special, prompt_name = values["add_special_tokens"], values["prompt_name"]
+    return Answer(await service.spell(which, texts, _shown, special=special, prompt_name=prompt_name))
 
 
 def _shown(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
@@ -318,6 +345,7 @@ async def root(service: Service, asked: Asked) -> Answer:
 
 ENDPOINTS = (
     Endpoint("POST", "/embed", TEI, embed, "Vectors of texts.", EMBED),
+    Endpoint("POST", "/embed_all", TEI, embed_all, "Vectors of the tokens of texts, not pooled.", EMBED_ALL),
     Endpoint("POST", "/", TEI, root, "As /embed, /similarity, /predict or /rerank, as body and model have it.", ROOT),
     Endpoint("POST", "/rerank", TEI, rerank, "Texts by how well they answer a query.", RERANK),
     Endpoint("POST", "/predict", TEI, predict, "Labels of texts or pairs.", PREDICT),

@@ -1,0 +1,59 @@
+"""``hardtack sign``: vouch for a lock, and so for an archive or a pantry, with a key of your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hardtack.cli.output import Talk, print_json, reporting
+from hardtack.errors import LockError
+from hardtack.project import Project
+from hardtack.spec.lock import LOCK_NAME
+from hardtack.spec.lock_text import parse_lock, write_atomically
+from hardtack.spec.text_file import read_text
+from hardtack.supply.archive_source import Source, is_archive, opened, parse_archived, read_lock_text
+from hardtack.supply.archive_tar import BLOCK
+from hardtack.trust.keys import PublicKey, read_private
+from hardtack.trust.sign import beside, sign
+
+
+@click.command("sign")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--key", "-k", required=True, type=click.Path(path_type=Path, dir_okay=False),
+              help="Your private key: Ed25519, as `ssh-keygen -t ed25519` makes it.")  # fmt: skip
+@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), metavar="SIG",
+              help="Where to write the signature. Default: beside what is signed, as FILE.sig.")  # fmt: skip
+@reporting
+def command(file: Path | None, key: Path, output: Path | None, as_json: bool, quiet: bool) -> None:
+    """Sign FILE: a lock, an archive of `hardtack pack`, or a pantry. Default: the project's lock.
+
+    What is signed is the lock, also of an archive or a pantry: it decides every byte of them. `hardtack unpack --trust`
+    and `hardtack verify --trust` take the public key. The signature is OpenSSH's, in the namespace `hardtack`:
+    `ssh-keygen -Y sign` makes the same, with an agent if need be, and `ssh-keygen -Y verify` checks it.
+    """
+    path = Project.here().lock_path if file is None else file / LOCK_NAME if file.is_dir() else file
+    text = _lock_text(path)
+    private = read_private(key)
+    target = output or beside(path)
+    write_atomically(target, sign(text, private))
+    public = PublicKey(private.public_key().public_bytes_raw())
+    if as_json:
+        print_json({"signed": str(path), "signature": str(target), "key": public.fingerprint})
+        return
+    Talk(quiet=quiet).say(f"{path}: signed by {public.fingerprint}")
+    click.echo(target)
+
+
+def _lock_text(path: Path) -> bytes:
+    """The bytes of the lock that a file is, or that it brings as an archive; nothing else is ever signed."""
+    if path.is_file():
+        with opened(path) as file:
+            if is_archive(file.read(BLOCK)):
+                file.seek(0)
+                text = read_lock_text(Source(file))
+                parse_archived(text)
+                return text
+    said = read_text(path, LockError, "lock", "hardtack lock")
+    parse_lock(said, str(path))
+    return said.encode()
