@@ -20,16 +20,24 @@ from hardtack.runtime.native.shape import PANEL
 Floats = NDArray[np.float32]
 Bits = NDArray[np.uint16]
 
+_AT_ONCE = 1 << 15
+"""Numbers that are rounded at once: few enough for all steps of it to stay in a cache."""
+
 
 def to_bf16(values: Floats) -> Bits:
     """The bits of bf16, to nearest and ties to even; what is below its normal numbers becomes 0, as in hardware.
 
     Values that are not finite must have been refused before.
     """
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    rounded = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
-    tiny = (bits & 0x7F800000) == 0
-    return np.where(tiny, (bits >> 16) & 0x8000, rounded).astype(np.uint16)
+    bits = np.ascontiguousarray(values, np.float32).reshape(-1).view(np.uint32)
+    made = np.empty(bits.size, np.uint16)
+    for start in range(0, bits.size, _AT_ONCE):
+        part = bits[start : start + _AT_ONCE]
+        upper = part >> 16
+        rounded = (part + (upper & 1) + np.uint32(0x7FFF)) >> 16
+        tiny = (part & np.uint32(0x7F800000)) == 0
+        made[start : start + _AT_ONCE] = np.where(tiny, upper & 0x8000, rounded)
+    return made.reshape(np.shape(values))
 
 
 def from_bf16(bits: Bits) -> Floats:
