@@ -5,6 +5,7 @@ python _export.py MODEL OUT
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -28,6 +29,9 @@ def main(model: Path, out: Path) -> None:
     example = torch.ones(2, 8, dtype=torch.long)
     free = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens")}
     shutil.copytree(model, out / "fastembed", ignore=shutil.ignore_patterns("*.safetensors"))
+    # fastembed goes by this length, where sentence-transformers goes by a file of its own that says 256
+    about = out / "fastembed/tokenizer_config.json"
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"model_max_length": 256}))
     torch.onnx.export(
         LastHidden(), (example, example.clone(), torch.zeros_like(example)), str(out / "fastembed/model.onnx"),
         input_names=inputs, output_names=["last_hidden_state"], dynamic_shapes=dict.fromkeys(inputs, free), dynamo=True,

@@ -37,12 +37,16 @@ end
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw: requests a second that went well, p50 and p99 in milliseconds, and how many failed."""
+    """What wrk saw: requests a second that went well, p50 and p99 in milliseconds, and how many failed.
+
+    ``cpu`` is the server's own time on the CPUs, in milliseconds a request, which other processes change little.
+    """
 
     rate: float
     p50: float
     p99: float
     failed: int
+    cpu: float = 0.0
 
 
 class Server:

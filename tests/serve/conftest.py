@@ -21,5 +21,6 @@ def pantry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def served(pantry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A service that asks for no key."""
-    with Serving(str(pantry), "--log", "json", "--max-texts", "64", cwd=tmp_path_factory.mktemp("served")) as service:
+    arguments = ("--log", "json", "--max-texts", "64", "--max-wait", "60")  # a busy machine takes its time
+    with Serving(str(pantry), *arguments, cwd=tmp_path_factory.mktemp("served")) as service:
         yield service

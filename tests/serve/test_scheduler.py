@@ -75,6 +75,51 @@ def test_what_waits_meanwhile_runs_together() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("rows", "whole", "beside", "batches"),
+    [
+        (1, 1, 0, [[2, 3, 4]]),  # the one that runs has it all: what comes waits for it, together
+        (1, 3, 2, [[2], [3, 4]]),  # it leaves threads idle
+        (8, 1, 1, [[2], [3, 4]]),  # it is large, and keeps one thread; the next has what is left, all of it
+    ],
+)
+def test_small_batches_do_not_run_beside_one_that_takes_all(
+    rows: int, whole: int, beside: int, batches: list[list[int]]
+) -> None:
+    async def main() -> None:
+        model = Model()
+        scheduler = Scheduler(model.run, threads=3, limits=Limits(), whole=whole)
+        first = asyncio.create_task(ask(scheduler, *[1] * rows))
+        await model.until_it_runs()
+        others = [asyncio.create_task(ask(scheduler, 2)), asyncio.create_task(ask(scheduler, 3, 4))]
+        for _ in range(beside):
+            await model.until_it_runs()
+        await asyncio.sleep(0)
+        assert len(model.batches) == 1 + beside
+        model.let_go()
+        await asyncio.gather(first, *others)
+        assert sorted(model.batches[1:]) == batches
+        scheduler.close()
+
+    asyncio.run(main())
+
+
+def test_enough_of_them_do() -> None:
+    async def main() -> None:
+        model = Model()
+        scheduler = Scheduler(model.run, threads=2, limits=Limits())
+        first = asyncio.create_task(ask(scheduler, 1))
+        await model.until_it_runs()
+        others = [asyncio.create_task(ask(scheduler, n)) for n in range(20, 28)]
+        await model.until_it_runs()
+        assert model.batches == [[1], list(range(20, 28))]
+        model.let_go()
+        await asyncio.gather(first, *others)
+        scheduler.close()
+
+    asyncio.run(main())
+
+
 def test_one_bad_row_fails_its_own_request_only() -> None:
     async def main() -> None:
         model = Model()

@@ -36,7 +36,17 @@ def test_a_line_of_the_log_for_each(served: Serving) -> None:
         time.sleep(0.01)  # it is written after the answer
     line = next(json.loads(line) for line in served.lines if "logged-1" in line)
     assert (line["method"], line["path"], line["status"]) == ("POST", "/v1/embeddings", 200)
+    assert line["model"] == EMBED["model"]
     assert not any("turns on" in line for line in served.lines), "nobody's text is in the log"
+
+
+def test_a_model_that_is_not_there_is_not_in_the_log(served: Serving) -> None:
+    served.post("/v1/embeddings", {**EMBED, "model": "my secret"}, X_Request_Id="logged-2")
+    deadline = time.monotonic() + 10
+    while not any("logged-2" in line for line in served.lines) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    line = next(json.loads(line) for line in served.lines if "logged-2" in line)
+    assert (line["status"], line["model"]) == (404, "")
 
 
 def test_nowhere_and_the_wrong_method(served: Serving) -> None:

@@ -20,6 +20,21 @@ def test_an_empty_queue_has_no_batch() -> None:
     assert Waiting(32, 8192).take() == []
 
 
+def test_it_knows_how_many_wait() -> None:
+    waiting = Waiting(2, 8192)
+    first = queue(waiting, 10, 10, 10)
+    queue(waiting, 10)
+    assert len(waiting) == 4
+    waiting.take()
+    assert len(waiting) == 2
+    first.dropped = True
+    assert len(waiting.take()) == 1
+    assert len(waiting) == 0
+    queue(waiting, 10)
+    waiting.drain()
+    assert len(waiting) == 0
+
+
 def test_requests_share_a_batch() -> None:
     waiting = Waiting(32, 8192)
     jobs = [queue(waiting, 10), queue(waiting, 12), queue(waiting, 9)]

@@ -26,6 +26,7 @@ from hardtack.spec.lock import LockedFile
 
 _THREADS = 2
 _CHUNK = 16 << 20
+_SMALL = 128 << 20  # bytes that may stay mapped while they are hashed: whoever compiles reads them at the same time
 _Inode = tuple[int, int, int, int, int]
 
 
@@ -196,10 +197,11 @@ class Files:
 
 
 def _sha256(mapping: mmap.mmap) -> str:
-    """The hash of a mapping. Pages are let go of behind it: hashing a gigabyte must not hold one in memory."""
+    """The hash of a mapping. Of a large one pages are let go of behind it, or a gigabyte would be held in memory."""
     seen = hashlib.sha256()
     with memoryview(mapping) as data:
         for start in range(0, len(data), _CHUNK):
             seen.update(data[start : start + _CHUNK])
-            mapping.madvise(mmap.MADV_DONTNEED, start, min(_CHUNK, len(data) - start))
+            if len(data) > _SMALL:
+                mapping.madvise(mmap.MADV_DONTNEED, start, min(_CHUNK, len(data) - start))
     return seen.hexdigest()

@@ -28,8 +28,11 @@ from hardtack.spec.lock import LabelGroup
 Scores = Mapping[str, Mapping[str, float]]
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
 _GROUP = "label"
-_DECODER_TOKENS = 2048
-"""Label tokens in a batch at most: each costs a row of logits as wide as the vocabulary, 0.25 GB in all for T5."""
+_DECODER_TOKENS = 256
+"""Label tokens in a batch at most: each costs a row of logits as wide as the vocabulary, 33 MB in all for T5.
+
+From here on more of them at once gain nothing: 2,048 took 4 % less CPU time, and eight times as much memory.
+"""
 
 
 class Classified(dict[str, str]):

@@ -110,8 +110,9 @@ class App:
         measures.http.add(call.method if call.endpoint else "other", shown, str(status))
         if self._log.on:
             client = scope.get("client")
+            model = self._service.shelf.key_of(call.model) if call.model else ""
             self._log.request(
-                Line(call.id, client[0] if client else "-", call.method, call.path, status, seconds, call.model or "")
+                Line(call.id, client[0] if client else "-", call.method, call.path, status, seconds, model)
             )
 
     def _call(self, scope: Message) -> _Call:
@@ -144,6 +145,7 @@ class App:
             if endpoint.fields:
                 body = await self._body(call, receive)
                 asked = Asked(read_body(endpoint.fields, body), call.model, call.id, body)
+                call.model = asked.values.get("model") or call.model
             handling = endpoint.handle(self._service, asked)
             return await (_watched(handling, receive) if endpoint.fields else handling)
         except Refusal as refusal:

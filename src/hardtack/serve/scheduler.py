@@ -21,6 +21,9 @@ from hardtack.serve.pace import Pace
 from hardtack.serve.refusals import Kind, Refusal
 from hardtack.serve.waiting import Job, Row, Waiting
 
+_FULL = 8
+"""Rows of a batch that are worth a thread of their own, beside another batch; as an engine has it."""
+
 Run = Callable[[Sequence[Any]], list[Any]]
 """Answers payloads, one result each, on a thread. A result that is an exception is that row's alone."""
 
@@ -52,6 +55,8 @@ class Scheduler:
         name: of the threads.
         heard: told of every batch.
         clock: in seconds.
+        whole: rows from which on a small batch, too, takes all there is. While such a one runs, a second small one is
+            not begun: it would only share what there is, and those that come meanwhile would miss it.
     """
 
     def __init__(
@@ -63,8 +68,11 @@ class Scheduler:
         name: str = "model",
         heard: Callable[[Ran], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        whole: int = 1,
     ) -> None:
         self._run = run
+        self._whole = whole
+        self._taken = 0  # small batches that run and take all there is
         self._limits = limits
         self._heard = heard
         self._clock = clock
@@ -127,6 +135,8 @@ class Scheduler:
     def _begin(self) -> None:
         """Give every free thread a batch."""
         while self._busy < self._threads:
+            if self._taken and len(self._waiting) < _FULL:
+                return
             rows = self._waiting.take()
             if not rows:
                 return
@@ -141,6 +151,7 @@ class Scheduler:
 
     def _start(self, rows: list[Row], now: float) -> None:
         self._busy += 1
+        self._taken += self._takes_all(rows)
         self._pace.began()
         payloads = [row.payload for row in rows]
 
@@ -151,6 +162,7 @@ class Scheduler:
 
     def _end(self, rows: list[Row], began: float, results: Any, problem: BaseException | None) -> None:
         self._busy -= 1
+        self._taken -= self._takes_all(rows)
         tokens = sum(row.length for row in rows)
         self._pace.ended(tokens)
         self._begin()  # before anyone hears of the results: a thread that is free should not wait for that
@@ -159,6 +171,9 @@ class Scheduler:
         if self._heard is not None:
             waited = tuple(began - row.job.born for row in rows)
             self._heard(Ran(len(rows), tokens, self._clock() - began, waited))
+
+    def _takes_all(self, rows: list[Row]) -> bool:
+        return self._whole <= len(rows) < _FULL
 
 
 class Ticket:

@@ -19,11 +19,13 @@ from math import ceil
 from typing import Any
 
 from hardtack.errors import Misused, Unable
+from hardtack.runtime.cpus import usable_cpus
 from hardtack.runtime.manager import ModelManager
 from hardtack.serve.app import App
 from hardtack.serve.auth import Keys
 from hardtack.serve.limits import Limits
 from hardtack.serve.logs import RequestLog, Style
+from hardtack.serve.memory import few_arenas
 from hardtack.serve.metrics import Gauge, Measures
 from hardtack.serve.pipeline import Service
 from hardtack.serve.shelf import Offer, Shelf
@@ -98,6 +100,7 @@ def serve(
     """
     new_loop = _loop_factory()
     sys.setswitchinterval(_SWITCH)
+    few_arenas(usable_cpus())
     with (
         contextlib.closing(_listen(setup.host, setup.port)) as listening,
         asyncio.Runner(loop_factory=new_loop) as runner,

@@ -144,6 +144,10 @@ class Shelf:
             )
         return slot
 
+    def key_of(self, name: str) -> str:
+        """The key of the model that a name means, for the log; empty where it means none: it is a client's own text."""
+        return self._names.get(name, "")
+
     async def hold(self, slot: Slot) -> Shelved:
         """The model in memory, loaded if it is not yet; it stays until :meth:`release`, to be called once for each."""
         slot.users += 1
@@ -209,6 +213,7 @@ class Shelf:
                 name=slot.offer.key,
                 heard=partial(self._ran, slot.offer.key),
                 clock=self._clock,
+                whole=worker.model.engine.whole,
             )
             counting = {small: Counting(worker.count, crew) for small, crew in self._counters.items()}
             slot.shelved = Shelved(worker, scheduler, counting, self._clock())

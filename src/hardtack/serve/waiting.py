@@ -78,9 +78,15 @@ class Waiting:
         self._bulk: dict[_Key, deque[Row]] = {}
         self._numbers = count()
         self._turn = 0
+        self._size = 0
+
+    def __len__(self) -> int:
+        """Rows that wait, those that nobody waits for any more among them."""
+        return self._size
 
     def add(self, rows: list[Row], group: Hashable = None) -> None:
         """Queue the rows of one job; only rows of one ``group`` run together."""
+        self._size += len(rows)
         for row in rows:
             row.number = next(self._numbers)
             buckets = self._small if row.job.small else self._bulk
@@ -92,7 +98,7 @@ class Waiting:
 
     def take(self) -> list[Row]:
         """The rows of the next batch, out of the queue; none where nobody waits."""
-        small, bulk = _oldest(self._small), _oldest(self._bulk)
+        small, bulk = self._oldest(self._small), self._oldest(self._bulk)
         if small is None and bulk is None:
             return []
         self._turn += 1
@@ -106,6 +112,7 @@ class Waiting:
         rows = [row for side in (self._small, self._bulk) for bucket in side.values() for row in bucket]
         self._small.clear()
         self._bulk.clear()
+        self._size = 0
         return rows
 
     def _gather(self, first: _Key, sides: tuple[dict[_Key, deque[Row]], ...]) -> list[Row]:
@@ -115,7 +122,7 @@ class Waiting:
         for side in sides:
             for key in sorted((key for key in side if key[0] == group), key=lambda key: abs(key[1] - first[1])):
                 bucket = side[key]
-                while row := _head(bucket):
+                while row := self._head(bucket):
                     wider = max(width, key[1])
                     padded = wider * (len(taken) + 1)
                     if taken and (
@@ -124,7 +131,7 @@ class Waiting:
                         or padded > max(_PADDING * (real + key[1]), real + key[1] + _SLACK)
                     ):
                         break
-                    bucket.popleft()
+                    self._pop(bucket)
                     taken.append(row)
                     width, real = wider, real + key[1]
                 if not bucket:
@@ -133,23 +140,24 @@ class Waiting:
                     return taken
         return taken
 
+    def _head(self, bucket: deque[Row]) -> Row | None:
+        """The first row of a bucket that somebody still waits for."""
+        while bucket and bucket[0].job.dropped:
+            self._pop(bucket)
+        return bucket[0] if bucket else None
 
-def _head(bucket: deque[Row]) -> Row | None:
-    """The first row of a bucket that somebody still waits for."""
-    while bucket and bucket[0].job.dropped:
+    def _pop(self, bucket: deque[Row]) -> None:
         bucket.popleft()
-    return bucket[0] if bucket else None
+        self._size -= 1
 
+    def _oldest(self, buckets: dict[_Key, deque[Row]]) -> _Key | None:
+        """The bucket whose head came first; buckets that are empty by now are removed."""
+        heads = list(self._heads(buckets))
+        for key in [key for key, bucket in buckets.items() if not bucket]:
+            del buckets[key]
+        return min(heads, default=(0, None))[1]
 
-def _oldest(buckets: dict[_Key, deque[Row]]) -> _Key | None:
-    """The bucket whose head came first; buckets that are empty by now are removed."""
-    heads = list(_heads(buckets))
-    for key in [key for key, bucket in buckets.items() if not bucket]:
-        del buckets[key]
-    return min(heads, default=(0, None))[1]
-
-
-def _heads(buckets: dict[_Key, deque[Row]]) -> Iterator[tuple[int, _Key]]:
-    for key, bucket in buckets.items():
-        if (row := _head(bucket)) is not None:
-            yield row.number, key
+    def _heads(self, buckets: dict[_Key, deque[Row]]) -> Iterator[tuple[int, _Key]]:
+        for key, bucket in buckets.items():
+            if (row := self._head(bucket)) is not None:
+                yield row.number, key

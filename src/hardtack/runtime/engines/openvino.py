@@ -91,6 +91,9 @@ def open_engine(
         # Two processes that pin their threads pin them to the same first CPUs and share those.
         "ENABLE_CPU_PINNING": False,
     }
+    stored = sum((layout.directory / name).stat().st_size for name in layout.weights)
+    small = (weights.graph.numbers.nbytes if weights.graph else stored) <= _SMALL
+    lone = 1 if small else cpus
     width = model.output(0).get_partial_shape()[1]
     info = EngineInfo(
         name="openvino",
@@ -99,15 +102,14 @@ def open_engine(
         inputs=_names_of(model),
         width=width.get_length() if width.is_static else 0,
         why=why,
+        whole=lone,
     )
-    stored = sum((layout.directory / name).stat().st_size for name in layout.weights)
-    small = (weights.graph.numbers.nbytes if weights.graph else stored) <= _SMALL
 
     def opened(graph: Any, info: EngineInfo, unpool: Unpool | None = None) -> OpenVinoEngine:
         def compile_for(streams: int) -> Any:
             return core.compile_model(graph, "CPU", {**config, "NUM_STREAMS": streams})
 
-        return OpenVinoEngine(compile_for, weights, info, many=cpus, lone=1 if small else cpus, unpool=unpool)
+        return OpenVinoEngine(compile_for, weights, info, many=cpus, lone=lone, unpool=unpool)
 
     def unpool() -> OpenVinoEngine:
         graph = unpooled(model)
