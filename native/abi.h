@@ -58,6 +58,11 @@ HARDTACK_API const char* hardtack_permission_lacks(void);
 /* Whether the CPU's tiles give what their definition says, to the last bit. Only where the two above found nothing. */
 HARDTACK_API int32_t hardtack_tiles_agree(void);
 
+/* Rounds to bf16: `count` is a multiple of 16. */
+HARDTACK_API void hardtack_round(const float* from, int64_t count, uint16_t* to);
+/* Puts a matrix [outputs][inputs] into the order in which tiles are loaded; both are multiples of 32. */
+HARDTACK_API void hardtack_tile(const float* from, int32_t outputs, int32_t inputs, uint16_t* to);
+
 /* An engine over weights that stay where they are while it lives; NULL: there is no memory or no thread for it. */
 HARDTACK_API HardtackEngine* hardtack_open(const HardtackShape* shape, const void* const* sections, int32_t threads);
 /* Puts a batch to work; what it points at stays until it has been waited for. NULL: there is no memory. */

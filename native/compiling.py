@@ -22,7 +22,7 @@ AMX = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mavx2")
 """Every CPU with AMX has these. The tile instructions are written as assembly, and need no flag."""
 ANY = ("ability.cpp",)
 """What is asked before it is known that the CPU has them."""
-FULL = ("abi.cpp", "agree.cpp", "crew.cpp", "encoder.cpp")
+FULL = ("abi.cpp", "agree.cpp", "crew.cpp", "encoder.cpp", "pack.cpp")
 TESTING = ("kernels.cpp",)
 """Only in the double: every kernel by itself."""
 

@@ -137,8 +137,8 @@ def _by_native(layout: Layout, wish: Wish) -> Chosen | None:
     keeping: list[Callable[[], None]] = []
 
     def opened(mapped: Weights, compiling: Callable[[], object]) -> Engine:
-        compiling()  # numpy lets go of the interpreter while it packs
-        packed, keep = packed_weights(layout, mapped, wish.shelf)
+        compiling()  # the library lets go of the interpreter while it packs
+        packed, keep = packed_weights(layout, mapped, wish.shelf, functions.tiler)
         keeping.append(keep)
         return native.open_engine(layout, packed, functions, threads=wish.threads, why=why)
 

@@ -14,11 +14,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hardtack.runtime.native.tiling import from_bf16, to_bf16, to_tiles
-from tests.double import SOURCES, double_file, script
+from tests.double import SOURCES, double, double_file, script
 
 Floats = NDArray[np.float32]
 TOKENS = st.one_of(st.sampled_from((1, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64)), st.integers(1, 70))
 FEW = settings(max_examples=25, deadline=None)
+
+
+@FEW
+@given(outputs=st.integers(1, 70), inputs=st.integers(1, 70), seed=st.integers(0, 2**32 - 1))
+def test_the_library_packs_as_numpy_does(outputs: int, inputs: int, seed: int) -> None:
+    weight = randoms(seed, outputs, inputs)
+    weight.flat[0] = 1e-39
+    np.testing.assert_array_equal(double().tiler.tiles(weight), to_tiles(weight))
+    np.testing.assert_array_equal(double().tiler.tiles(weight.T), to_tiles(weight.T))
+    np.testing.assert_array_equal(double().tiler.round(weight), to_bf16(weight))
 
 
 @pytest.fixture(scope="module")

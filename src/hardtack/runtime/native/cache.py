@@ -20,18 +20,22 @@ from hardtack.runtime.native.packed import VERSION, Packed, pack, read_packed, w
 from hardtack.runtime.native.reading import read_arrays, read_shape
 from hardtack.runtime.native.shape import Shape, to_plain
 from hardtack.runtime.native.shelf import Shelf
+from hardtack.runtime.native.tiling import NUMPY, Tiler
 from hardtack.runtime.weights import Weights
 
 log = logging.getLogger("hardtack")
 
 
-def packed_weights(layout: Layout, weights: Weights, shelf: Shelf | None) -> tuple[Packed, Callable[[], None]]:
+def packed_weights(
+    layout: Layout, weights: Weights, shelf: Shelf | None, by: Tiler = NUMPY
+) -> tuple[Packed, Callable[[], None]]:
     """The pack of a model, and what keeps it for the next process.
 
     Args:
         layout: what the model is.
         weights: its numbers.
         shelf: where to look for it and keep it; None: nowhere.
+        by: who puts numbers into tile order.
 
     Returns:
         The pack, and a function to call once every file of the model has been verified.
@@ -41,7 +45,7 @@ def packed_weights(layout: Layout, weights: Weights, shelf: Shelf | None) -> tup
     """
     shape = read_shape(layout)
     if shelf is None:
-        return pack(shape, read_arrays(layout, weights, shape)), _nothing
+        return pack(shape, read_arrays(layout, weights, shape, by)), _nothing
     file = file_of(shelf, shape)
     try:
         return read_packed(file, shape, shelf.digest, hashed=shelf.hashed), _nothing
@@ -49,7 +53,7 @@ def packed_weights(layout: Layout, weights: Weights, shelf: Shelf | None) -> tup
         pass
     except Mismatch as problem:
         log.warning("%s: packing it anew: expected %s, found %s", file, problem.expected, problem.found)
-    packed = pack(shape, read_arrays(layout, weights, shape))
+    packed = pack(shape, read_arrays(layout, weights, shape, by))
 
     def keep() -> None:
         try:

@@ -14,8 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hardtack.runtime.native.shape import ACTIVATIONS, MOST_DENSE, PANEL, POOLINGS, SQUASHES, Shape, padded
+import numpy as np
+
+from hardtack.runtime.native.shape import ACTIVATIONS, LANES, MOST_DENSE, PANEL, POOLINGS, SQUASHES, Shape, padded
 from hardtack.runtime.native.shelf import LIBRARY
+from hardtack.runtime.native.tiling import Bits, Floats, Tiler, to_bf16
 
 ABI = 1
 """The version of native/abi.h that this module speaks."""
@@ -67,6 +70,33 @@ class Library:
         self.submit: Callable[..., int | None] = self._function("submit", _Pointer, _Pointer, _Pointer)
         self.wait: Callable[..., int] = self._function("wait", _Int, _Pointer)
         self.close: Callable[..., None] = self._function("close", None, _Pointer)
+
+    @property
+    def tiler(self) -> Tiler:
+        """What packs weights with the library instead of numpy."""
+        return Tiler(self._round, self._tiles)
+
+    def _round(self, values: Floats) -> Bits:
+        if values.size % LANES:
+            return to_bf16(values)
+        made = np.empty(values.shape, np.uint16)
+        given = np.ascontiguousarray(values, np.float32)
+        self._function("round", None, _Pointer, ctypes.c_int64, _Pointer)(
+            given.ctypes.data, given.size, made.ctypes.data
+        )
+        return made
+
+    def _tiles(self, weight: Floats) -> Bits:
+        outputs, inputs = (padded(size, PANEL) for size in weight.shape)
+        given = np.ascontiguousarray(weight, np.float32)
+        if given.shape != (outputs, inputs):
+            given = np.zeros((outputs, inputs), np.float32)
+            given[: weight.shape[0], : weight.shape[1]] = weight
+        made = np.empty((outputs // PANEL, inputs // PANEL, 2, 16, 16, 2), np.uint16)
+        self._function("tile", None, _Pointer, _Int, _Int, _Pointer)(
+            given.ctypes.data, outputs, inputs, made.ctypes.data
+        )
+        return made
 
     @property
     def is_double(self) -> bool:

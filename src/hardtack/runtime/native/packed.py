@@ -75,14 +75,15 @@ class Packed:
             raise ValueError(f"{len(data)} bytes at {data.ctypes.data:#x} are not {data_bytes(shape)} at a cache line")
         self.shape = shape
         self.data = data
+        self._sections = {section.name: section for section in sections(shape)}
 
     def addresses(self) -> list[int]:
         """Where each array begins, in the order of the sections."""
-        return [self.data.ctypes.data + section.offset for section in sections(self.shape)]
+        return [self.data.ctypes.data + section.offset for section in self._sections.values()]
 
     def array(self, name: str) -> NDArray[Any]:
         """One array, by its section's name."""
-        section = next(section for section in sections(self.shape) if section.name == name)
+        section = self._sections[name]
         part = self.data[section.offset : section.offset + section.bytes]
         return part.view(section.dtype).reshape(section.shape)
 

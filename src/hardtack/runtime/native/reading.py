@@ -20,7 +20,7 @@ from hardtack.runtime.families.config import number, refuse_unless, text, where,
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.native.named import Floats, Named
 from hardtack.runtime.native.shape import LANES, PANEL, DenseShape, Shape, padded
-from hardtack.runtime.native.tiling import spread_heads, to_bf16, to_tiles
+from hardtack.runtime.native.tiling import NUMPY, Tiler, spread_heads
 from hardtack.runtime.weights import Weights
 from hardtack.spec.words import Pooling, Task, WeightsKind
 
@@ -118,23 +118,31 @@ def _head_shape(layout: Layout, size: int) -> tuple[DenseShape, ...]:
     return tuple(DenseShape(dense.inputs, dense.outputs, dense.activation) for dense in layout.dense)
 
 
-def read_arrays(layout: Layout, weights: Weights, shape: Shape) -> Iterator[tuple[str, NDArray[Any]]]:
+def read_arrays(
+    layout: Layout, weights: Weights, shape: Shape, by: Tiler = NUMPY
+) -> Iterator[tuple[str, NDArray[Any]]]:
     """Every array of :func:`~hardtack.runtime.native.shape.sections` by its name, one at a time.
+
+    Args:
+        layout: what the model is.
+        weights: its numbers.
+        shape: as :func:`read_shape` gave it.
+        by: who puts them into tile order.
 
     Raises:
         UnsupportedModel: a tensor is not there, has another shape, or holds something that is no finite number.
     """
     names = NAMES[layout.family]
     root = Named(weights.body).rooted("embeddings.word_embeddings.weight")
-    yield from _embeddings(root.under("embeddings"), layout, shape)
+    yield from _embeddings(root.under("embeddings"), layout, shape, by)
     yield "relative", _relative(root, layout, shape)
     yield from _norm("embedded", root.under("embeddings.LayerNorm"), shape)
     for number_of_layer in range(shape.layers):
         layer, made = root.under(f"encoder.layer.{number_of_layer}"), f"layer.{number_of_layer}."
-        yield from _attention(made, layer, names, shape)
+        yield from _attention(made, layer, names, shape, by)
         yield from _norm(f"{made}after_attention", layer.under(names.after_attention), shape)
-        yield from _linear(f"{made}up", *layer.linear("intermediate.dense", shape.size, shape.inner))
-        yield from _linear(f"{made}down", *layer.linear("output.dense", shape.inner, shape.size))
+        yield from _linear(f"{made}up", by, *layer.linear("intermediate.dense", shape.size, shape.inner))
+        yield from _linear(f"{made}down", by, *layer.linear("output.dense", shape.inner, shape.size))
         yield from _norm(f"{made}after_inner", layer.under("output.LayerNorm"), shape)
     for place, (dense, (weight, bias)) in enumerate(zip(shape.dense, _head(layout, weights, shape), strict=True)):
         rows = np.zeros((dense.outputs, padded(dense.inputs, LANES)), np.float32)
@@ -143,17 +151,17 @@ def read_arrays(layout: Layout, weights: Weights, shape: Shape) -> Iterator[tupl
         yield f"dense.{place}.bias", bias
 
 
-def _embeddings(table: Named, layout: Layout, shape: Shape) -> Iterator[tuple[str, NDArray[Any]]]:
+def _embeddings(table: Named, layout: Layout, shape: Shape, by: Tiler) -> Iterator[tuple[str, NDArray[Any]]]:
     size = shape.size
-    yield "words", to_bf16(table("word_embeddings.weight", shape.vocabulary, size))
+    yield "words", by.round(table("word_embeddings.weight", shape.vocabulary, size))
     positions = table("position_embeddings.weight", shape.positions, size)
     types = np.zeros((0, size), np.float32)
     if shape.types:
         types = table("token_type_embeddings.weight", shape.types, size)
     elif layout.family != "mpnet":
         positions = positions + table("token_type_embeddings.weight", 1, size)
-    yield "positions", to_bf16(positions)
-    yield "types", to_bf16(types)
+    yield "positions", by.round(positions)
+    yield "types", by.round(types)
 
 
 def _relative(root: Named, layout: Layout, shape: Shape) -> Floats:
@@ -168,7 +176,7 @@ def _relative(root: Named, layout: Layout, shape: Shape) -> Floats:
     return np.ascontiguousarray(bias.T, np.float32)
 
 
-def _attention(made: str, layer: Named, names: Names, shape: Shape) -> Iterator[tuple[str, NDArray[Any]]]:
+def _attention(made: str, layer: Named, names: Names, shape: Shape, by: Tiler) -> Iterator[tuple[str, NDArray[Any]]]:
     """Queries, keys and values in one product; scores come out in units of log₂, divided by √d already."""
     scale = np.float32(_LOG2_E / np.sqrt(shape.head_size))
     wide = shape.head_panels * PANEL
@@ -176,13 +184,13 @@ def _attention(made: str, layer: Named, names: Names, shape: Shape) -> Iterator[
     for name, factor in ((names.query, scale), (names.key, np.float32(1)), (names.value, np.float32(1))):
         weight, bias = layer.linear(name, shape.size, shape.size)
         parts.append([spread_heads(part * factor, shape.heads, wide, axis=0) for part in (weight, bias)])
-    yield from _linear(f"{made}qkv", *(np.concatenate(each) for each in zip(*parts, strict=True)))
+    yield from _linear(f"{made}qkv", by, *(np.concatenate(each) for each in zip(*parts, strict=True)))
     weight, bias = layer.linear(names.out, shape.size, shape.size)
-    yield from _linear(f"{made}out", spread_heads(weight, shape.heads, wide, axis=1), bias)
+    yield from _linear(f"{made}out", by, spread_heads(weight, shape.heads, wide, axis=1), bias)
 
 
-def _linear(made: str, weight: Floats, bias: Floats) -> Iterator[tuple[str, NDArray[Any]]]:
-    yield f"{made}.tiles", to_tiles(weight)
+def _linear(made: str, by: Tiler, weight: Floats, bias: Floats) -> Iterator[tuple[str, NDArray[Any]]]:
+    yield f"{made}.tiles", by.tiles(weight)
     yield f"{made}.bias", _line(bias)
 
 

@@ -10,6 +10,8 @@ outputs (drawn in ``native/tile.h``). Every value that comes in must be finite, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -59,6 +61,22 @@ def from_tiles(tiles: Bits) -> Floats:
     """The padded matrix ``(outputs, inputs)`` that :func:`to_tiles` was given, as bf16 rounded it."""
     outputs, inputs = tiles.shape[0] * PANEL, tiles.shape[1] * PANEL
     return from_bf16(np.ascontiguousarray(tiles.transpose(0, 2, 4, 1, 3, 5)).reshape(outputs, inputs))
+
+
+@dataclass(frozen=True)
+class Tiler:
+    """Who puts numbers into tile order: numpy, or the library, which is ten times as fast and gives the same.
+
+    Attributes:
+        round: :func:`to_bf16`.
+        tiles: :func:`to_tiles`.
+    """
+
+    round: Callable[[Floats], Bits]
+    tiles: Callable[[Floats], Bits]
+
+
+NUMPY = Tiler(to_bf16, to_tiles)
 
 
 def spread_heads(matrix: NDArray[Any], heads: int, padded: int, axis: int) -> NDArray[Any]:
