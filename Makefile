@@ -12,7 +12,7 @@ CLIENTS = .venv-clients/.clients
 INFINITY = .venv-infinity/.infinity
 PEERS = .venv-peers/.peers
 
-.PHONY: help demo test test-browser test-clients test-all test-world test-containers lint format bench bench-brief starter-scores docs clean
+.PHONY: help demo test test-native test-browser test-clients test-all test-world test-containers lint format bench bench-brief starter-scores docs clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ demo: $(BASE)    ## the whole way with the starter models, in a minute, with no 
 
 test: $(DEV)     ## every test that needs neither torch nor nncf nor the real models
 	.venv/bin/python -m pytest -q -n 2 -m "not torch and not real and not int8 and not browser and not clients"
+
+test-native: $(DEV)  ## the native engine's double under address, undefined behaviour and thread sanitizers
+	.venv/bin/python native/sanitize.py
 
 test-browser: $(DEV)  ## the page of `hardtack serve` in a headless Chromium (apt-get install chromium chromium-driver)
 	.venv/bin/python -m pytest -q -m browser

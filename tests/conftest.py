@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from hardtack.runtime.native import library
+
 _REAL = Path(os.environ.get("HARDTACK_REAL") or Path(__file__).parents[2] / "shared" / "real")
 _ONLY_BY_NAME = ("world", "containers")
 """Markers of tests that are so dear, or want so much of the machine, that only ``-m`` runs them."""
@@ -80,6 +82,12 @@ def _home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("HF_HOME", str(home / "huggingface"))
+
+
+@pytest.fixture(autouse=True)
+def _openvino_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``auto`` chooses does not hang on the CPU that runs the tests; those of the native engine say so."""
+    monkeypatch.setattr(library, "ability", lambda: library.Ability(None, "the tests keep to openvino"))
 
 
 def _is_loopback(host: object) -> bool:

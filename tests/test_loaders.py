@@ -40,8 +40,8 @@ def _fake_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(
         load_module,
         "_choose",
-        lambda directory, task, locked, options, _, built: choose(
-            directory, task, locked, options, open_fake, built=built
+        lambda directory, task, locked, options, _, packs, built: choose(
+            directory, task, locked, options, open_fake, packs, built=built
         ),
     )
     # no /models of this machine, no lock above, nothing of the environment

@@ -59,7 +59,7 @@ def test_a_model_is_measured_in_a_process_of_its_own(voyage: Voyage, tmp_path: P
 def test_a_model_that_does_not_load_is_said(voyage: Voyage) -> None:
     done = voyage.run("bench", "emb", "--rounds", "1", HARDTACK_ENGINE="native")
     assert done.returncode == 3
-    assert "no engine here runs that" in done.stderr
+    assert "native engine does not run this model here" in done.stderr
     assert voyage.run("bench", "nobody").returncode == 2
 
 

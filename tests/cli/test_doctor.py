@@ -9,13 +9,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from hardtack.cli import main
+from hardtack.cli import doctor, main
 from hardtack.cli.environment import decisions
 from hardtack.errors import HubUnreachable
 from hardtack.places import Store
+from hardtack.runtime.native.library import Ability, Library
 from hardtack.settings import read_settings
 from hardtack.spec.lock import Lock
 from hardtack.supply.health import Finding, Health, hub_finding, legacy_findings, network_findings, store_findings
@@ -152,6 +154,27 @@ def test_proxies_and_certificates(tmp_path: Path) -> None:
     del environ["SSL_CERT_FILE"]
     (note,) = of(network_findings(environ), "certificates", Health.NOTE)
     assert note.mend == "export SSL_CERT_FILE=/ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("flags", "able", "health", "says", "mended"),
+    [
+        ("avx2 amx_tile amx_bf16", Ability(Mock(spec=Library)), Health.GOOD, "can run here", False),
+        ("avx2 amx_tile amx_bf16", Ability(None, "no library", built=False), Health.NOTE, "no library", True),
+        ("avx2 amx_tile amx_bf16", Ability(None, "no permission"), Health.NOTE, "no permission", False),
+        ("avx2", Ability(None, "no library", built=False), Health.NOTE, "nothing is missed", False),
+    ],
+)
+def test_what_is_missed_of_the_native_engine(
+    flags: str, able: Ability, health: Health, says: str, mended: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor: 0\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(doctor, "_CPU", tmp_path / "cpuinfo")
+    monkeypatch.setattr(doctor, "ability", lambda: able)
+    finding = doctor._native()
+    assert finding.health is health
+    assert says in finding.text
+    assert bool(finding.mend) is mended
 
 
 def test_engines_are_looked_for_and_not_imported(

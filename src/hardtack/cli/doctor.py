@@ -16,6 +16,7 @@ from hardtack.cli.output import print_json, reporting, table
 from hardtack.offline.guard import can_guard
 from hardtack.places import policy_of, store_of
 from hardtack.runtime.cpus import usable_cpus
+from hardtack.runtime.native.library import ability
 from hardtack.settings import Policy, Settings, read_settings
 from hardtack.supply.health import (
     Finding,
@@ -36,6 +37,7 @@ _ENGINES = {
     "sentence_transformers": ("only for comparing with it", "pip install 'hardtack[torch]'"),
 }
 _SECONDS = 3.0
+_CPU = Path("/proc/cpuinfo")
 _SIGNS = {Health.GOOD: "✓", Health.NOTE: "·", Health.BROKEN: "✗"}
 
 
@@ -50,7 +52,7 @@ def command(offline: bool, as_json: bool, quiet: bool) -> int:
     settings = read_settings()
     rows = list(decisions(settings, os.environ, Path.cwd()))
     findings = [
-        *former_names(os.environ), *_machine(), *_engines(), _guard(), *store_findings(store_of(settings)),
+        *former_names(os.environ), *_machine(), *_engines(), _native(), _guard(), *store_findings(store_of(settings)),
         *legacy_findings(Path.home(), settings.hub_cache, settings.legacy_caches), *network_findings(os.environ),
         *_hub(settings, offline=offline),
     ]  # fmt: skip
@@ -72,7 +74,7 @@ def command(offline: bool, as_json: bool, quiet: bool) -> int:
 
 
 def _machine() -> Iterator[Finding]:
-    flags = _cpu_flags(Path("/proc/cpuinfo"))
+    flags = _cpu_flags(_CPU)
     here = ", ".join(name for name in _FEATURES if name in flags) or "none of those that matter"
     yield Finding("cpu", Health.GOOD, f"{platform.machine()}, {usable_cpus()} usable, {here}")
 
@@ -96,6 +98,18 @@ def _engines() -> Iterator[Finding]:
         else:
             health = Health.BROKEN if name == "openvino" else Health.NOTE
             yield Finding("engine", health, f"{name} is not installed: {use}", install)
+
+
+def _native() -> Finding:
+    able = ability()
+    if able.library is not None:
+        return Finding("engine", Health.GOOD, "native can run here: BERT, RoBERTa, XLM-R and MPNet in bf16 on AMX")
+    if "amx_bf16" not in _cpu_flags(_CPU):
+        return Finding(
+            "engine", Health.NOTE, "native is only for CPUs with AMX, which this one is not: nothing is missed"
+        )
+    mend = "" if able.built else "pip install --force-reinstall --no-deps --no-binary=hardtack 'hardtack'"
+    return Finding("engine", Health.NOTE, f"native, fastest on this CPU, does not run: {able.why_not}", mend)
 
 
 def _guard() -> Finding:

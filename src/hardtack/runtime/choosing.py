@@ -1,5 +1,6 @@
-"""Which engine runs a model, and why: OpenVINO where a family, an IR or an ONNX serves, else torch.
+"""Which engine runs a model, and why: our own where CPU and model allow, else OpenVINO, else torch.
 
+OpenVINO runs what a family draws, and IR and ONNX that a repository ships; torch runs anything.
 ``auto`` never leaves a model that OpenVINO runs to torch unless the device is not a CPU. Where only torch would do and
 it is not installed, the error says what stood in OpenVINO's way and how torch is had.
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 from hardtack.errors import HardtackError, NotDrawn, UnsupportedModel
 from hardtack.runtime.engines.interface import Engine
 from hardtack.runtime.layout import Layout
+from hardtack.runtime.native.shelf import Shelf, installed
 from hardtack.runtime.read_layout import read_layout
 from hardtack.runtime.weights import Weights
 from hardtack.spec.lock import LockedModel
@@ -33,6 +35,7 @@ class Wish:
         allow_code: the caller's leave for code that the lock carries.
         code: where that of other repositories lies, by repository.
         built: a build holds the graph: no family need draw it.
+        shelf: where the native engine's packed weights are kept; None: nowhere.
     """
 
     engine: EngineName = EngineName.AUTO
@@ -42,6 +45,7 @@ class Wish:
     allow_code: bool = False
     code: Mapping[str, Path] = field(default_factory=dict)
     built: bool = False
+    shelf: Shelf | None = None
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,12 @@ class Chosen:
         layout: the model, as the engine takes it.
         open: makes the engine of the model's mapped weights. What it is handed besides is called once the interpreter
             is no longer needed for it: what goes on beside the compilation may begin then.
+        verified: to be called once every file of the model was found to be what it should be.
     """
 
     layout: Layout
     open: Callable[[Weights, Callable[[], object]], Engine]
+    verified: Callable[[], None] = lambda: None
 
 
 def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) -> Chosen:
@@ -67,10 +73,10 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
     """
     overrides = None if locked is None else locked.overrides
     weights = None if locked is None else locked.weights
-    if wish.engine is EngineName.NATIVE or (wish.engine is EngineName.OPENVINO and wish.device != "cpu"):
+    if wish.engine in (EngineName.NATIVE, EngineName.OPENVINO) and wish.device != "cpu":
         raise UnsupportedModel(
             "no engine here runs that", where=str(directory),
-            expected="engine openvino on device cpu, or engine torch",
+            expected="engine openvino or native on device cpu, or engine torch",
             found=f"engine {wish.engine.value} on device {wish.device}", mend="unset HARDTACK_ENGINE HARDTACK_DEVICE",
         )  # fmt: skip
 
@@ -95,6 +101,12 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
             return by_torch(_because(problem))
         layout = read_layout(directory, task, overrides=overrides, weights=weights, foreign=True)
 
+    may_be_native = wish.engine is EngineName.AUTO and not wish.built and installed()
+    if wish.engine is EngineName.NATIVE or may_be_native:
+        ours = _by_native(layout, wish)
+        if ours is not None:
+            return ours
+
     def opened(mapped: Weights, compiling: Callable[[], object]) -> Engine:
         from hardtack.runtime.engines.openvino import open_engine
 
@@ -105,6 +117,36 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
             return _open_torch(layout, locked, wish, _because(problem))
 
     return Chosen(layout, opened)
+
+
+def _by_native(layout: Layout, wish: Wish) -> Chosen | None:
+    """By our own engine; None where it does not run the model here, and nobody insists."""
+    # all of this is imported only where it may be of use
+    from hardtack.runtime.engines import native
+    from hardtack.runtime.native import library
+    from hardtack.runtime.native.cache import packed_weights
+
+    insisted = wish.engine is EngineName.NATIVE
+    able = library.ability()
+    why_not = native.why_not(layout, wish.precision, able)
+    if why_not is not None or able.library is None:
+        if insisted:
+            raise native.refuse(layout, why_not or able.why_not)
+        return None
+    functions, why = able.library, "engine native, as asked" if insisted else "this CPU has AMX"
+    keeping: list[Callable[[], None]] = []
+
+    def opened(mapped: Weights, compiling: Callable[[], object]) -> Engine:
+        compiling()  # the library lets go of the interpreter while it packs
+        packed, keep = packed_weights(layout, mapped, wish.shelf, functions.tiler)
+        keeping.append(keep)
+        return native.open_engine(layout, packed, functions, threads=wish.threads, why=why)
+
+    def verified() -> None:
+        while keeping:
+            keeping.pop()()
+
+    return Chosen(layout, opened, verified)
 
 
 def _need_torch(problem: HardtackError, wish: Wish) -> None:

@@ -29,6 +29,7 @@ from hardtack.runtime.engines.interface import Engine
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.likelihood import make_classifier
 from hardtack.runtime.loaded import Identity
+from hardtack.runtime.native.shelf import Shelf, shelf_of
 from hardtack.runtime.reranker import Reranker
 from hardtack.runtime.tokens import Tokens
 from hardtack.runtime.weights import Weights, mapping_of, open_weights, vocabulary
@@ -123,7 +124,7 @@ def load_model(
     expected = None if locked is None else _files_of(locked, source)
     mend = _MENDS.get(source, "hardtack verify")
     build = None
-    if options.engine is not EngineName.TORCH and options.device == "cpu":  # builds are the openvino engine's
+    if options.engine in (EngineName.AUTO, EngineName.OPENVINO) and options.device == "cpu":  # builds are openvino's
         build = wanted_build(locked, options.precision, directory, source, builds)
     with ExitStack() as stack:
         stack.enter_context(_mended(locked))
@@ -133,7 +134,8 @@ def load_model(
         for each in filter(None, (files, shelf)):
             each.look()
         _refuse_pickles(directory, locked)
-        chosen = _choose(directory, task, locked, options, open_engine, built=build is not None)
+        packs = shelf_of(locked, source, builds, hashed=options.verify is Verify.FULL)
+        chosen = _choose(directory, task, locked, options, open_engine, packs, built=build is not None)
         layout = chosen.layout
         if layout.stored is WeightsKind.PICKLE:
             files.insist(path for path in files.paths if path.endswith(_PICKLES))
@@ -150,6 +152,7 @@ def load_model(
             tokens = tokenizer.result()
             for each in filter(None, (files, shelf)):
                 each.finish()
+            chosen.verified()
             identity = Identity(
                 key=locked.key if locked else directory.name,
                 repo=locked.repo if locked else "",
@@ -273,11 +276,11 @@ def _mended(locked: LockedModel | None) -> Iterator[None]:
 
 def _choose(
     directory: Path, task: Task, locked: LockedModel | None, options: Options, open_engine: OpenEngine | None,
-    *, built: bool,
+    packs: Shelf | None, *, built: bool,
 ) -> Chosen:  # fmt: skip
     wish = Wish(
         options.engine, options.precision, options.threads, options.device, options.allow_code, options.code_folders,
-        built,
+        built, packs,
     )  # fmt: skip
     if open_engine is None:
         return choose(directory, task, locked, wish)

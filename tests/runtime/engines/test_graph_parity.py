@@ -117,7 +117,7 @@ def test_buckets_of_distances(both_ways: bool) -> None:
     import torch
     from transformers.models.t5.modeling_t5 import T5Attention
 
-    from hardtack.runtime.families.relative import bucket
+    from hardtack.runtime.families.buckets import bucket
 
     distances = np.arange(-600, 601)
     for buckets, farthest in ((32, 128), (8, 12), (64, 256)):
