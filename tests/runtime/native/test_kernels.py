@@ -135,7 +135,7 @@ def test_a_dot_of_tiles_rounds_as_the_manual_says(kernels: ctypes.CDLL, seed: in
             step = left[:, 2 * pair + odd, None] * pairs[pair, None, :, odd]  # exact: 16 bits of mantissa
             total = flushed(step + total)
         halves.append(total)
-    np.testing.assert_array_equal(c, flushed(due + flushed(halves[0] + halves[1])).astype(np.float32))
+    np.testing.assert_array_equal(c, flushed(flushed(due) + flushed(halves[0] + halves[1])).astype(np.float32))
 
 
 def flushed(values: NDArray[Any]) -> NDArray[np.float64]:
