@@ -263,6 +263,14 @@ def understood(text: str) -> Manifest | ManifestError:
         return error
 
 
+def test_an_endless_name_makes_no_endless_message() -> None:
+    group = '[models.a.labels.{}]\nvalues = ["x", "y"]\nprompt = "{{text}}{}"\n'
+    head = '[models.a]\ntask = "classify"\nrepo = "x/y"\n'
+    got = understood(head + group.format("g" * 6000, "") + group.format("h", "{nobody}"))
+    assert isinstance(got, ManifestError)
+    assert len(str(got)) < 3000
+
+
 @settings(max_examples=300, deadline=None)
 @given(mutated(TEXTS))
 def test_a_damaged_manifest_is_a_manifest_or_a_manifest_error(text: str) -> None:

@@ -20,6 +20,7 @@ E = TypeVar("E", bound=StrEnum)
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _INT64 = 1 << 63  # TOML's whole numbers are of 64 bits; Python's have no end
 _SHOWN_MOST = 200
+_LISTED_MOST = 1000  # the keys that a table may have are listed whole; a name in a file may have no end
 _BOM = "\ufeff"
 
 
@@ -201,7 +202,9 @@ class Document:
     def error(self, what: str, *, line: int | None, expected: str = "", found: str = "") -> HardtackError:
         """The error for a line of this file."""
         where = self.name if line is None else f"{self.name}:{line}"
-        return self._class(shown(what), where=where, expected=expected, found=found, mend=self._mend)
+        return self._class(
+            shown(what), where=where, expected=shown(expected, _LISTED_MOST), found=found, mend=self._mend
+        )
 
     def line_of(self, place: Place) -> int | None:
         """The line, from 1, of a table or key; of what is around it where it is not there."""
@@ -214,11 +217,11 @@ class Document:
         return None
 
 
-def shown(value: object) -> str:
+def shown(value: object, most: int = _SHOWN_MOST) -> str:
     """A value as a message shows it: nothing without end, and nothing that a terminal would obey."""
     try:
         text = str(value)
     except (ValueError, RecursionError):  # thousands of digits, thousands of levels
         return "a value too long to show"
-    cut = text if len(text) <= _SHOWN_MOST else text[:_SHOWN_MOST] + "…"
+    cut = text if len(text) <= most else text[:most] + "…"
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
