@@ -49,22 +49,39 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         DiskError: it could not be written; what was there is untouched.
     """
-    # not named by the process id: containers that share a volume share those, too
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     try:
-        try:
-            with beside.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        replace_whole(path, data)
     except OSError as problem:
         raise DiskError(
             "a file could not be written", where=str(path), expected="a writable folder with free space",
             found=problem.strerror or str(problem), mend=f"ls -ld {shlex.quote(str(path.parent))}",
         ) from problem  # fmt: skip
+
+
+def replace_whole(path: Path, *pieces: bytes | memoryview, mode: int | None = None) -> None:
+    """Replace a file by way of a synced neighbour, for whoever has words of its own for what can go wrong.
+
+    Args:
+        path: the file.
+        pieces: what is to be in it, one after the other.
+        mode: of the file; None: as the umask has it.
+
+    Raises:
+        OSError: it could not be written; what was there is untouched.
+    """
+    # not named by the process id: containers that share a volume share those, too
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    try:
+        with beside.open("xb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def unreadable(path: Path, problem: OSError) -> HardtackError:

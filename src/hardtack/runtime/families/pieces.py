@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from hardtack.errors import NotDrawn, UnsupportedModel
+from hardtack.runtime.by_name import ByName
 from hardtack.runtime.engines.openvino_import import import_openvino
-from hardtack.runtime.weights import Tensors
 
 ov = import_openvino()
 op = ov.opset13
@@ -28,35 +28,8 @@ does not become minus infinity in bf16, from which a text without any token woul
 _STORED_TYPES = {"F32": ov.Type.f32, "F16": ov.Type.f16, "BF16": ov.Type.bf16, "F64": ov.Type.f64, "I8": ov.Type.i8}
 
 
-class Constants:
+class Constants(ByName):
     """Tensors as constants of a graph, by name below a prefix, each checked against the shape the config asks for."""
-
-    def __init__(self, tensors: Tensors, prefix: str = "") -> None:
-        self.tensors = tensors
-        self.prefix = prefix
-
-    def under(self, name: str) -> Constants:
-        """The tensors whose names go on after ``name`` and a dot."""
-        return Constants(self.tensors, f"{self.prefix}{name}.")
-
-    def rooted(self, anchor: str) -> Constants:
-        """The tensors beside ``anchor``, whatever the checkpoint puts before it: ``bert.``, ``0.auto_model.``, nothing.
-
-        Raises:
-            UnsupportedModel: no tensor's name ends in ``anchor``, or several do.
-        """
-        found = [name for name in self.tensors if name == anchor or name.endswith(f".{anchor}")]
-        if len(found) != 1:
-            raise UnsupportedModel(
-                "The weights are not those of the architecture that the config names.",
-                where=self.tensors.where,
-                expected=f"one tensor named {anchor}, after any prefix",
-                found=", ".join(found) or f"{len(self.tensors)} tensors, none of that name",
-            )
-        return Constants(self.tensors, found[0].removesuffix(anchor))
-
-    def __contains__(self, name: str) -> bool:
-        return self.prefix + name in self.tensors
 
     def __call__(self, name: str, *shape: int) -> Node:
         """A tensor as a float32 node, without copying it.
@@ -64,21 +37,13 @@ class Constants:
         Raises:
             UnsupportedModel: it is not there, has another shape, or is not stored as numbers that can be float32.
         """
-        full = self.prefix + name
-        stored = self.tensors.get(full)
-        if stored is None or stored.shape != shape:
-            raise UnsupportedModel(
-                "A tensor is not there." if stored is None else "A tensor has another shape than the config says.",
-                where=self.tensors.where if stored is None else str(stored.file),
-                expected=f"{full} {list(shape)}",
-                found="no tensor of that name" if stored is None else f"{full} {list(stored.shape)}",
-            )
+        stored = self.stored(name, shape)
         if stored.dtype not in _STORED_TYPES:
             raise UnsupportedModel(
                 "A tensor of weights is stored as something that is not executed.",
                 where=str(stored.file),
                 expected=", ".join(_STORED_TYPES),
-                found=f"{full}: {stored.dtype}",
+                found=f"{self.prefix + name}: {stored.dtype}",
             )
         # With a shape and a type the tensor takes a read-only array as it is; without, it wants a writable one.
         tensor = ov.Tensor(stored.array, ov.Shape(shape), _STORED_TYPES[stored.dtype])

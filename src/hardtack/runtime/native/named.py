@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardtack.errors import UnsupportedModel
-from hardtack.runtime.weights import Tensors
+from hardtack.runtime.by_name import ByName
 
 Floats = NDArray[np.float32]
 
@@ -14,34 +14,8 @@ _GREATEST = float(np.finfo(np.float32).max) * (1 - 2.0**-8)
 """What is above it may round to infinity as bf16, whose greatest number is 2⁻⁸ below float32's."""
 
 
-class Named:
+class Named(ByName):
     """The tensors of some files whose names begin with a prefix."""
-
-    def __init__(self, tensors: Tensors, prefix: str = "") -> None:
-        self._tensors = tensors
-        self._prefix = prefix
-
-    def under(self, name: str) -> Named:
-        """The tensors whose names go on after ``name`` and a dot."""
-        return Named(self._tensors, f"{self._prefix}{name}.")
-
-    def rooted(self, anchor: str) -> Named:
-        """The tensors beside ``anchor``, whatever the checkpoint puts before it.
-
-        Raises:
-            UnsupportedModel: no tensor's name ends in ``anchor``, or several do.
-        """
-        found = [name for name in self._tensors if name == anchor or name.endswith(f".{anchor}")]
-        if len(found) != 1:
-            raise UnsupportedModel(
-                "The weights are not those of the architecture that the config names.",
-                where=self._tensors.where, expected=f"one tensor named {anchor}, after any prefix",
-                found=", ".join(found) or f"{len(self._tensors)} tensors, none of that name",
-            )  # fmt: skip
-        return Named(self._tensors, found[0].removesuffix(anchor))
-
-    def __contains__(self, name: str) -> bool:
-        return self._prefix + name in self._tensors
 
     def __call__(self, name: str, *shape: int) -> Floats:
         """A tensor of this shape.
@@ -50,21 +24,13 @@ class Named:
             UnsupportedModel: it is not there, has another shape, is not stored as floating point, or holds a number
                 that is not finite, or would not be in bf16.
         """
-        full = self._prefix + name
-        stored = self._tensors.get(full)
-        if stored is None or stored.shape != shape:
-            raise UnsupportedModel(
-                "A tensor is not there." if stored is None else "A tensor has another shape than the config says.",
-                where=self._tensors.where if stored is None else str(stored.file),
-                expected=f"{full} {list(shape)}",
-                found="no tensor of that name" if stored is None else f"{full} {list(stored.shape)}",
-            )
+        stored = self.stored(name, shape)
         with np.errstate(over="ignore"):  # of F64; then it is infinite, and refused
             values = stored.float32()
         if values.size and not max(float(values.max()), -float(values.min())) < _GREATEST:  # NaN is not less either
             raise UnsupportedModel(
                 "A tensor of weights holds something that is no finite number.", where=str(stored.file),
-                expected="finite numbers", found=f"{full}: nan, inf or beyond what bf16 holds",
+                expected="finite numbers", found=f"{self.prefix + name}: nan, inf or beyond what bf16 holds",
             )  # fmt: skip
         return values
 

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from hardtack.errors import DiskError, Mismatch
 from hardtack.runtime.native.shape import Shape, data_bytes, from_plain, sections, to_plain
+from hardtack.spec.text_file import replace_whole
 
 VERSION = 1
 """Of the format and of what is in the arrays: raised when either changes."""
@@ -120,19 +121,9 @@ def write_packed(file: Path, packed: Packed, source: str) -> None:
         DiskError: it cannot be written.
     """
     header = Header(VERSION, source, packed.shape, _sha256(packed.data))
-    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as stream:
-                os.fchmod(stream.fileno(), 0o444)
-                stream.write(header.encode())
-                stream.write(packed.data.data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.rename(file)
-        finally:
-            partial.unlink(missing_ok=True)
+        replace_whole(file, header.encode(), packed.data.data, mode=0o444)
     except OSError as problem:
         raise DiskError(
             "packed weights cannot be written", where=str(file), expected="a folder to write in",
