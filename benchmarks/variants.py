@@ -63,8 +63,8 @@ def main() -> None:
             "batches of 512 tokens": replace(budget, tokens=512),
             "batches of 2,048 tokens": replace(budget, tokens=2048),
             "batches of 8,192 tokens": replace(budget, tokens=8192),
-            "lengths as they are": replace(budget, multiple=1),
-            "lengths up to 32s": replace(budget, multiple=32),
+            "lengths in steps from 1": replace(budget, step=1),
+            "lengths in steps from 32": replace(budget, step=32),
         }.items():
             opened[name] = _load(model)
             opened[name]._budget = other

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hardtack.errors import UnsupportedModel
+from hardtack.runtime import steps
 from hardtack.runtime.batching import Budget, encoder_feed, pad, plan, run_sorted
 from hardtack.runtime.engines.interface import Deliver, Feed
 from hardtack.runtime.layout import Tokenizing
@@ -19,7 +20,7 @@ budgets = st.builds(
     Budget,
     rows=st.integers(1, 40),
     tokens=st.integers(1, 600),
-    multiple=st.sampled_from([1, 8, 16]),
+    step=st.sampled_from([1, 8, 16]),
     window=st.integers(1, 50),
 )
 
@@ -32,19 +33,19 @@ def test_every_row_once_and_the_budget_kept(lengths: list[int], budget: Budget, 
         assert len(batch.rows) <= budget.rows
         assert len(batch.rows) == 1 or len(batch.rows) * batch.width <= budget.tokens
         most = max(lengths[row] for row in batch.rows)
-        assert most <= batch.width < most + budget.multiple or (most, batch.width) == (0, budget.multiple)
+        assert max(1, most) <= batch.width <= steps.up(max(1, most), budget.step)
         assert batch.width >= 1
         assert longest is None or batch.width <= longest
 
 
 def test_the_longest_come_first_and_equals_keep_their_order() -> None:
-    batches = plan([1, 9, 1, 20], Budget(rows=2, tokens=1000, multiple=8))
+    batches = plan([1, 9, 1, 20], Budget(rows=2, tokens=1000, step=8))
     assert [batch.rows for batch in batches] == [(3, 1), (0, 2)]
     assert [batch.width for batch in batches] == [24, 8]
 
 
 def test_a_length_is_never_rounded_past_the_last_position() -> None:
-    (batch,) = plan([10], Budget(multiple=8), longest=12)
+    (batch,) = plan([10], Budget(step=8), longest=12)
     assert batch.width == 12
 
 

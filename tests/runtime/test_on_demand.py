@@ -125,7 +125,9 @@ def test_enough_new_words_load_all_of_it(monkeypatch: pytest.MonkeyPatch) -> Non
     vocabulary = partly()
     assert vocabulary.for_texts(["light"])[1] is not None
     assert vocabulary.for_texts(["light light light"])[1] is not None  # no new word
+    before = vocabulary.complete
     assert vocabulary.for_texts(["morning kitchen"])[1] is None
+    assert (before, vocabulary.complete) == (False, True)
     assert vocabulary.for_texts(["light"])[1] is None
     assert ids_of(vocabulary, TEXTS) == [encoding.ids for encoding in WHOLE.encode_batch(TEXTS)]
     assert vocabulary.whole().get_vocab_size() == WHOLE.get_vocab_size()

@@ -29,6 +29,14 @@ def test_the_layouts_length_holds_and_not_the_files() -> None:
     assert cut.ids[-1] == 3
 
 
+def test_a_short_text_or_pair_is_brief() -> None:
+    made = tokens()
+    assert made.is_brief("a " * 250)
+    assert not made.is_brief("a " * 251)
+    assert made.is_brief(("a " * 125, "b " * 125))
+    assert not made.is_brief(("a " * 125, "b " * 126))
+
+
 def test_nothing_is_padded() -> None:
     assert [len(text) for text in tokens().texts(["a", "a b", ""])] == [3, 4, 2]
 

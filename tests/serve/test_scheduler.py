@@ -75,46 +75,94 @@ def test_what_waits_meanwhile_runs_together() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(
-    ("rows", "whole", "beside", "batches"),
-    [
-        (1, 1, 0, [[2, 3, 4]]),  # the one that runs has it all: what comes waits for it, together
-        (1, 3, 2, [[2], [3, 4]]),  # it leaves threads idle
-        (8, 1, 1, [[2], [3, 4]]),  # it is large, and keeps one thread; the next has what is left, all of it
-    ],
-)
-def test_small_batches_do_not_run_beside_one_that_takes_all(
-    rows: int, whole: int, beside: int, batches: list[list[int]]
-) -> None:
+def test_beside_others_a_thread_takes_its_share() -> None:
     async def main() -> None:
         model = Model()
-        scheduler = Scheduler(model.run, threads=3, limits=Limits(), whole=whole)
-        first = asyncio.create_task(ask(scheduler, *[1] * rows))
+        scheduler = Scheduler(model.run, threads=3, limits=Limits())
+        first = asyncio.create_task(ask(scheduler, 1))
         await model.until_it_runs()
-        others = [asyncio.create_task(ask(scheduler, 2)), asyncio.create_task(ask(scheduler, 3, 4))]
-        for _ in range(beside):
+        rest = asyncio.create_task(ask(scheduler, *range(20, 31)))
+        for _ in range(2):
             await model.until_it_runs()
-        await asyncio.sleep(0)
-        assert len(model.batches) == 1 + beside
+        assert sorted(model.batches) == [[1], [20, 21, 22, 23], [24, 25, 26, 27]], "a third of twelve each"
         model.let_go()
-        await asyncio.gather(first, *others)
-        assert sorted(model.batches[1:]) == batches
+        await asyncio.gather(first, rest)
         scheduler.close()
 
     asyncio.run(main())
 
 
-def test_enough_of_them_do() -> None:
+def test_a_lone_thread_takes_all_there_is() -> None:
     async def main() -> None:
         model = Model()
-        scheduler = Scheduler(model.run, threads=2, limits=Limits())
-        first = asyncio.create_task(ask(scheduler, 1))
-        await model.until_it_runs()
-        others = [asyncio.create_task(ask(scheduler, n)) for n in range(20, 28)]
-        await model.until_it_runs()
-        assert model.batches == [[1], list(range(20, 28))]
         model.let_go()
-        await asyncio.gather(first, *others)
+        scheduler = Scheduler(model.run, threads=3, limits=Limits())
+        await ask(scheduler, *range(20, 28))
+        assert model.batches == [list(range(20, 28))]
+        scheduler.close()
+
+    asyncio.run(main())
+
+
+def after_three(monkeypatch: pytest.MonkeyPatch, most: float, *asked: Sequence[int]) -> list[list[int]]:
+    """The batches of those that ask after three were answered together, by a thread that rests ``most`` seconds."""
+    monkeypatch.setattr("hardtack.serve.scheduler._REST_MOST", most)
+    monkeypatch.setattr("hardtack.serve.scheduler._REST", 1e9)
+    model = Model()
+    model.let_go()
+
+    async def main() -> None:
+        scheduler = make(model)
+        await ask(scheduler, 1, 2, 3)
+        later = []
+        for payloads in asked:
+            later.append(asyncio.create_task(ask(scheduler, *payloads)))
+            await asyncio.sleep(0)
+        await asyncio.wait_for(asyncio.gather(*later), 10)
+        scheduler.close()
+
+    asyncio.run(main())
+    return model.batches[1:]
+
+
+def test_a_thread_waits_for_those_it_has_just_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert after_three(monkeypatch, 60, [4], [5, 6]) == [[4, 5, 6]]
+
+
+def test_a_thread_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert after_three(monkeypatch, 0.01, [4]) == [[4]]
+
+
+def test_nothing_is_begun_by_the_rest_of_a_closed_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hardtack.serve.scheduler._REST", 1e9)
+
+    async def main() -> None:
+        model = Model()
+        model.let_go()
+        scheduler = make(model)
+        await ask(scheduler, 1, 2, 3)
+        late = asyncio.create_task(ask(scheduler, 4))
+        await asyncio.sleep(0)
+        scheduler.close()
+        with pytest.raises(Refusal):
+            await late
+        await asyncio.sleep(0.02)
+        assert model.batches == [[1, 2, 3]]
+
+    asyncio.run(main())
+
+
+def test_a_thread_does_not_wait_for_more_than_a_batch_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hardtack.serve.scheduler._REST_MOST", 60)
+    monkeypatch.setattr("hardtack.serve.scheduler._REST", 1e9)
+
+    async def main() -> None:
+        model = Model()
+        model.let_go()
+        scheduler = make(model, Limits(batch_rows=4, batch_tokens=64))
+        await asyncio.wait_for(ask(scheduler, *range(20, 28)), 10)
+        await asyncio.wait_for(ask(scheduler, *range(30, 34), length=60), 10)
+        assert [len(batch) for batch in model.batches] == [4, 4, 1, 1, 1, 1]
         scheduler.close()
 
     asyncio.run(main())

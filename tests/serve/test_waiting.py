@@ -3,6 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardtack.runtime import steps
 from hardtack.serve.waiting import Job, Row, Waiting
 
 
@@ -105,6 +106,15 @@ def test_drain_gives_all() -> None:
     assert waiting.take() == []
 
 
+def test_what_is_over_waits_at_the_head_of_its_queue() -> None:
+    waiting = Waiting(32, 8192)
+    queue(waiting, *[10] * 11)
+    queue(waiting, *[10] * 2)
+    batches = [[row.number for row in waiting.take()] for _ in range(2)]
+    assert batches == [list(range(12)), [12]]
+    assert len(waiting) == 0
+
+
 @given(
     st.lists(st.tuples(st.booleans(), st.sampled_from("ab"), st.lists(st.integers(1, 600), min_size=1)), max_size=12),
     st.integers(1, 40),
@@ -118,7 +128,8 @@ def test_every_row_comes_just_once_in_batches_within_bounds(
         queue(waiting, *each, small=small, group=group)
     seen = []
     while batch := waiting.take():
-        width = max(-(-row.length // 8) * 8 for row in batch)
+        width = max(steps.up(row.length, 8) for row in batch)
+        assert len(batch) == steps.down(len(batch))
         assert len(batch) == 1 or (len(batch) <= rows and width * len(batch) <= tokens)
         seen += [row.number for row in batch]
     assert sorted(seen) == list(range(sum(len(each) for _, _, each in jobs)))

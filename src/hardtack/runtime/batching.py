@@ -1,8 +1,9 @@
 """Which texts run together, and how their rows come back in order.
 
 Texts of like length share a batch, so that little is padding; a batch has a greatest number of rows and of tokens,
-padding counted, so that memory has a bound; lengths are rounded up to a multiple, as each new shape costs an engine
-6–50 ms the first time. Texts are tokenized a window at a time, while the engine runs what came before.
+padding counted, so that memory has a bound; lengths are rounded up (:mod:`.steps`), as each new shape costs an engine
+6–50 ms the first time, and memory for good. Texts are tokenized a window at a time, while the engine runs what came
+before.
 
 Knows no tokenizer, no engine and no task: what is run is handed in.
 """
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardtack.errors import Misused, UnsupportedModel
+from hardtack.runtime import steps
 from hardtack.runtime.engines.interface import Engine, Feed
 from hardtack.runtime.layout import Tokenizing
 from hardtack.runtime.tokens import Ids, Tokenized
@@ -38,7 +40,7 @@ class Budget:
         tokens: tokens in a batch at most, padding counted.
         alone: tokens of one text at most, None: any; attention takes memory by their square, and what does not fit
             ends the process.
-        multiple: lengths are rounded up to a multiple of it.
+        step: of the shortest lengths; they are rounded up to one of :mod:`.steps`.
         window: texts that are tokenized together.
     """
 
@@ -47,7 +49,7 @@ class Budget:
     # 8,192 (docs/performance-notes.md)
     tokens: int = 1024
     alone: int | None = 8192
-    multiple: int = 8
+    step: int = 8
     window: int = 1024
 
 
@@ -62,7 +64,7 @@ class Batch:
 def plan(lengths: Sequence[int], budget: Budget, longest: int | None = None) -> list[Batch]:
     """Share rows out among batches, the longest first: what does not fit in memory then fails at once.
 
-    Every row is in just one batch. A batch's width is its longest row rounded up to ``budget.multiple``, but never
+    Every row is in just one batch. A batch's width is its longest row rounded up, but never
     rounded past ``longest``, for which a model may have no position.
 
     Args:
@@ -75,7 +77,7 @@ def plan(lengths: Sequence[int], budget: Budget, longest: int | None = None) -> 
     start = 0
     while start < len(order):
         length = max(1, lengths[order[start]])
-        width = -(-length // budget.multiple) * budget.multiple
+        width = steps.up(length, budget.step)
         if longest is not None:
             width = max(length, min(width, longest))
         size = max(1, min(budget.rows, budget.tokens // width))

@@ -64,6 +64,11 @@ class OnDemand:
         self._growing = Lock()
         self._current: tuple[Tokenizer, Numbers | None] = self._made()
 
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is loaded, and nothing that comes need be looked up any more."""
+        return self._data is None
+
     def for_texts(self, texts: Sequence[str]) -> tuple[Tokenizer, Numbers | None]:
         """A tokenizer that cuts these texts as the whole one does, and what its ids stand for; None: themselves."""
         with self._growing:

@@ -23,6 +23,7 @@ from hardtack.runtime.on_demand import on_demand
 
 Ids = NDArray[np.int64]
 Pair = tuple[str, str]
+_BRIEF = 500  # characters
 _FAR = 4  # characters for each token that is kept, from which on both parts of a pair count as long
 
 
@@ -117,6 +118,11 @@ class Tokens:
     def _whole(self) -> Tokenizer:
         """The tokenizer with its whole vocabulary."""
         return self._tokenizer if self._partly is None else self._partly.whole()
+
+    def is_brief(self, item: str | Pair) -> bool:
+        """Whether tokenizing a text or pair takes tens of microseconds: less than handing it to another thread does."""
+        size = len(item) if isinstance(item, str) else sum(map(len, item))
+        return size <= _BRIEF and (self._partly is None or self._partly.complete)
 
     def special_count(self, *, pair: bool) -> int:
         """How many special tokens a text, or a pair, is given."""

@@ -1,8 +1,11 @@
 """One model's queue and its threads: takes requests as far as it can answer them in time, and answers what it took.
 
-Which rows run together is :mod:`.waiting`; this is where they wait, run, come back and are given up. It knows neither
-HTTP nor models: rows are whatever the ``run`` that it is handed takes. All methods but ``run`` itself belong to the
-event loop's thread.
+Which rows run together is :mod:`.waiting`; this is where they wait, run, come back and are given up. A batch of several
+costs less a row, and clients that were answered together ask again together; so a thread whose batch has come back
+waits a moment for its share of the rows there are before it takes fewer, and beside others takes no more than that.
+
+It knows neither HTTP nor models: rows are whatever the ``run`` that it is handed takes. All methods but ``run`` itself
+belong to the event loop's thread.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,8 +24,11 @@ from hardtack.serve.pace import Pace
 from hardtack.serve.refusals import Kind, Refusal
 from hardtack.serve.waiting import Job, Row, Waiting
 
-_FULL = 8
-"""Rows of a batch that are worth a thread of their own, beside another batch; as an engine has it."""
+_REST = 0.5
+"""Of the time that a batch took: how long its thread waits for company for its next one, at most …"""
+
+_REST_MOST = 0.01
+"""… and in seconds. Clients on a machine nearby that wait for one answer before they ask again are back by then."""
 
 Run = Callable[[Sequence[Any]], list[Any]]
 """Answers payloads, one result each, on a thread. A result that is an exception is that row's alone."""
@@ -55,8 +61,6 @@ class Scheduler:
         name: of the threads.
         heard: told of every batch.
         clock: in seconds.
-        whole: rows from which on a small batch, too, takes all there is. While such a one runs, a second small one is
-            not begun: it would only share what there is, and those that come meanwhile would miss it.
     """
 
     def __init__(
@@ -68,11 +72,8 @@ class Scheduler:
         name: str = "model",
         heard: Callable[[Ran], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        whole: int = 1,
     ) -> None:
         self._run = run
-        self._whole = whole
-        self._taken = 0  # small batches that run and take all there is
         self._limits = limits
         self._heard = heard
         self._clock = clock
@@ -82,6 +83,7 @@ class Scheduler:
         self._threads = threads
         self._crew = Crew(name, threads, self._loop)
         self._busy = 0
+        self._resting: list[_Rest] = []
         self.texts = 0
         """Rows that were taken and are not answered yet."""
         self.tokens = 0
@@ -126,6 +128,8 @@ class Scheduler:
         """End the threads once what runs has ended; whoever still waits is told."""
         for row in self._waiting.drain():
             _fail(row.job, Refusal(Kind.NOT_READY, "the model was unloaded", retry_after=1))
+        for rest in self._resting:
+            rest.timer.cancel()
         self._crew.close()
 
     def join(self) -> None:
@@ -133,13 +137,12 @@ class Scheduler:
         self._crew.join()
 
     def _begin(self) -> None:
-        """Give every free thread a batch."""
-        while self._busy < self._threads:
-            if self._taken and len(self._waiting) < _FULL:
+        """Give every thread that is free and does not wait for company a batch."""
+        while self._busy < self._threads and len(self._waiting):
+            if self._busy + len(self._resting) == self._threads and not self._wake():
                 return
-            rows = self._waiting.take()
-            if not rows:
-                return
+            # beside others no more than its share: as many are left for the next one that comes free
+            rows = self._waiting.take(self._share() if self._busy else None)
             now = self._clock()
             oldest = now - self._limits.wait
             late = [row for row in rows if row.job.born < oldest]
@@ -151,7 +154,6 @@ class Scheduler:
 
     def _start(self, rows: list[Row], now: float) -> None:
         self._busy += 1
-        self._taken += self._takes_all(rows)
         self._pace.began()
         payloads = [row.payload for row in rows]
 
@@ -162,9 +164,9 @@ class Scheduler:
 
     def _end(self, rows: list[Row], began: float, results: Any, problem: BaseException | None) -> None:
         self._busy -= 1
-        self._taken -= self._takes_all(rows)
         tokens = sum(row.length for row in rows)
         self._pace.ended(tokens)
+        self._rest(self._clock() - began)
         self._begin()  # before anyone hears of the results: a thread that is free should not wait for that
         for number, row in enumerate(rows):
             _deliver(row, results[number] if problem is None else problem)
@@ -172,8 +174,38 @@ class Scheduler:
             waited = tuple(began - row.job.born for row in rows)
             self._heard(Ran(len(rows), tokens, self._clock() - began, waited))
 
-    def _takes_all(self, rows: list[Row]) -> bool:
-        return self._whole <= len(rows) < _FULL
+    def _share(self) -> int:
+        """Each thread's part of the rows that are to be answered."""
+        return min(-(-self.texts // self._threads), self._limits.batch_rows)
+
+    def _rest(self, took: float) -> None:
+        """Let a thread that has come free wait for its share: who had an answer just now may ask again at once."""
+        share = self._share()
+        if share > 1:
+            rest = _Rest(share)
+            rest.timer = self._loop.call_later(min(_REST * took, _REST_MOST), self._rested, rest)
+            self._resting.append(rest)
+
+    def _rested(self, rest: _Rest) -> None:
+        self._resting.remove(rest)
+        self._begin()
+
+    def _wake(self) -> bool:
+        """Let a thread that rests go on, if one has what it waits for."""
+        for rest in self._resting:
+            if rest.share <= len(self._waiting) or self._waiting.tokens >= self._limits.batch_tokens:
+                rest.timer.cancel()
+                self._resting.remove(rest)
+                return True
+        return False
+
+
+@dataclass(eq=False, slots=True)
+class _Rest:
+    """A free thread that waits for so many rows, or for its timer."""
+
+    share: int
+    timer: asyncio.TimerHandle = field(init=False)
 
 
 class Ticket:

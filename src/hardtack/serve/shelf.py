@@ -213,9 +213,9 @@ class Shelf:
                 name=slot.offer.key,
                 heard=partial(self._ran, slot.offer.key),
                 clock=self._clock,
-                whole=worker.model.engine.whole,
             )
-            counting = {small: Counting(worker.count, crew) for small, crew in self._counters.items()}
+            is_brief = worker.model.tokens.is_brief
+            counting = {small: Counting(worker.count, crew, is_brief) for small, crew in self._counters.items()}
             slot.shelved = Shelved(worker, scheduler, counting, self._clock())
             self._loaders.do(worker.warm_many, lambda *_: None)
             return slot.shelved

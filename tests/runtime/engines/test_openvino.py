@@ -88,6 +88,39 @@ def test_a_lone_feed_is_the_same_in_one_piece_or_several(
     np.testing.assert_allclose(rows_of(engine, batch), alone, atol=1e-6)
 
 
+def test_how_a_lone_feed_is_run(directory: Path, batch: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_for(directory, Task.EMBED)
+    seen: list[int] = []
+    beside, go = threading.Event(), threading.Event()
+    infer = engine_module._Streams.infer
+
+    def watched(streams: Any, feed: Feed) -> Any:
+        seen.append(len(feed["input_ids"]))
+        if threading.current_thread().name == "beside":
+            beside.set()
+            assert go.wait(10)
+        return infer(streams, feed)
+
+    monkeypatch.setattr(engine_module._Streams, "infer", watched)
+
+    def run(*feeds: Feed) -> list[int]:
+        seen.clear()
+        rows_of(engine, *feeds)
+        return sorted(seen)
+
+    assert run(batch) == [3], "the graph of many streams is not compiled yet"
+    run(batch, batch)
+    assert run(batch) == [1, 2], "a piece for each stream"
+    assert run(one(batch, 0)) == [1]
+    other = threading.Thread(target=lambda: rows_of(engine, one(batch, 0)), name="beside")
+    other.start()
+    assert beside.wait(10)
+    assert run(batch) == [3], "beside another a stream is all it has"
+    go.set()
+    other.join()
+    assert [run(batch) for _ in range(8)] == [*[[3]] * 7, [1, 2]], "and for a while after, as others may come again"
+
+
 @pytest.mark.parametrize("pieces", [1, 2, 3, 5])
 def test_cutting_keeps_every_text_and_all_labels(pieces: int) -> None:
     whole = {"input_ids": np.arange(6).reshape(3, 2), "target_ids": np.arange(8).reshape(4, 2)}

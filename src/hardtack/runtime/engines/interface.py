@@ -46,8 +46,6 @@ class EngineInfo:
         inputs: the names a feed must have, in the graph's order.
         width: columns of the output; 0 where the feed decides (T5: one a label).
         why: one sentence, why this engine and precision.
-        whole: rows from which on a batch that runs alone takes the whole device; a second one beside it gains nothing
-            unless both are large.
     """
 
     name: str
@@ -56,7 +54,6 @@ class EngineInfo:
     inputs: tuple[str, ...]
     width: int
     why: str
-    whole: int = 1
 
 
 class Engine(Protocol):

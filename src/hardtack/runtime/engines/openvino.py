@@ -1,9 +1,9 @@
 """Any encoder, and T5, on any CPU through OpenVINO: a graph drawn by a family, compiled, run from a few threads.
 
 Many batches are fastest in as many streams as there are CPUs, of one thread each: they do not wait for each other at
-every layer, as the threads of one stream do. A lone batch is fastest in one stream of all threads. A small model is
-compiled for both, each when it is first needed; of a large one the second copy of the packed weights would cost more
-than it gains, and a lone batch is cut in as many pieces as there are streams.
+every layer, as the threads of one stream do; a lone batch is cut in as many pieces as there are streams. A lone text is
+fastest in one stream of all threads. A small model is compiled for both, each when it is first needed; of a large one
+the second copy of the packed weights would cost more than it gains.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _PER_TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids", "pooling
 _SMALL = 256 * 2**20
 """Bytes of weights up to which a model is compiled twice."""
 
-_FULL = 8
-"""Rows from which on a batch keeps one thread busy; of fewer, all threads together make more in the same time."""
+_COMPANY = 8
+"""Lone batches that keep to a stream of their own after one ran beside another: others may come beside them too."""
 
 Unpool = Callable[[], "OpenVinoEngine"]
 
@@ -102,7 +102,6 @@ def open_engine(
         inputs=_names_of(model),
         width=width.get_length() if width.is_static else 0,
         why=why,
-        whole=lone,
     )
 
     def opened(graph: Any, info: EngineInfo, unpool: Unpool | None = None) -> OpenVinoEngine:
@@ -208,7 +207,8 @@ class OpenVinoEngine:
         self._lone = lone
         self._compiling = threading.Lock()
         self._counting = threading.Lock()
-        self._lone_ones = 0
+        self._lone_ones = 0  # under way
+        self._company = 0
         self._unpool = unpool
         self._unpooled: OpenVinoEngine | None = None
         self._graphs = {lone: _Streams(compile_for(lone), lone)}
@@ -254,17 +254,18 @@ class OpenVinoEngine:
     def _run_lone(self, feed: Feed, deliver: Deliver) -> None:
         with self._counting:
             self._lone_ones += 1
-            # full batches of several callers at once are many; none waits for what that would have to be compiled for
-            full = len(feed["input_ids"]) >= _FULL
-            several = full and self._lone_ones > 1 and self._many in self._graphs
+            self._company = _COMPANY if self._lone_ones > 1 else max(0, self._company - 1)
+            company = self._company > 0
+        # lone ones of several callers are many; but none waits for what that would have to be compiled for
+        many = self._many if self._many in self._graphs else self._lone
         try:
-            if several:
-                rows = self._streams(self._many).infer(feed)
-            elif self._lone == 1:
+            if company:
+                rows = self._streams(many).infer(feed)
+            elif self._lone == 1 and (many == 1 or len(feed["input_ids"]) < many):
                 rows = self._streams(1).infer(feed)
             else:
                 pieces: list[NDArray[np.float32]] = []
-                self._streams(self._lone).run(cut(feed, self._lone), lambda _, piece: pieces.append(piece))
+                self._streams(many).run(cut(feed, many), lambda _, piece: pieces.append(piece))
                 rows = np.concatenate(pieces)
         finally:
             with self._counting:
