@@ -45,7 +45,8 @@ def main() -> None:
         _warm(pantry / "emb", peers, folder)
 
 
-def _pantry(folder: Path) -> Path:
+def _pantry(folder: Path, *, build: bool = False) -> Path:
+    """MiniLM, locked, pulled and baked into a folder; ``build``: as `hardtack build` finds best on this CPU."""
     from hardtack.mirror import Content, MirrorServer, Served
     from hardtack.places import Store
     from hardtack.project import Project
@@ -62,6 +63,11 @@ def _pantry(folder: Path) -> Path:
         )
         project.lock()
         project.pull()
+    if build:
+        (chosen,) = project.build()
+        print(f"hardtack build: {chosen.precision}, {chosen.why}")
+        for tried in chosen.tried:
+            print(f"  {tried.variant}: {'  '.join(map(str, tried.figures))}")
     project.bake(folder / "pantry")
     return folder / "pantry"
 

@@ -1,5 +1,8 @@
 """`hardtack serve` beside infinity on MiniLM: requests a second, latency, start, memory. Needs wrk and HARDTACK_REAL.
 
+The model is what `hardtack build` makes of it on this CPU under `precision = "auto"`, its default; where that is an
+int8 build, the model as it was pulled is shown too. Where nncf is missing, that alone.
+
 infinity has a virtual environment of its own, since it installs old versions of what we use: `make bench` makes it at
 `.venv-infinity`, HARDTACK_INFINITY names another. Both servers run side by side and are asked in turn. Ours is told
 to wait as long as it takes: infinity refuses nothing either.
@@ -17,11 +20,13 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks._servers import Load, Server, wrk
 from benchmarks.measure import BRIEF, target
 from benchmarks.runtime import REAL, _pantry, _texts
+from hardtack.spec.lock_text import read_lock
 
 INFINITY = (
     Path(os.environ.get("HARDTACK_INFINITY") or Path(__file__).parents[1] / ".venv-infinity") / "bin/infinity_emb"
@@ -41,10 +46,16 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        pantry = _pantry(folder)
-        servers = {"hardtack": stack.enter_context(_hardtack(pantry))}
+        plain = _pantry(_made(folder / "plain"))
+        servers = {"hardtack": stack.enter_context(_hardtack(plain))}
+        pantry = plain
+        if find_spec("nncf") is None:
+            print("SKIP: no nncf; the model as it was pulled, alone")
+        elif _is_built(built := _pantry(_made(folder / "built"), build=True)):
+            servers = {"hardtack": stack.enter_context(_hardtack(built)), "unbuilt": servers["hardtack"]}
+            pantry = built
         if INFINITY.exists():
-            servers["infinity"] = stack.enter_context(_infinity(pantry / "emb"))
+            servers["infinity"] = stack.enter_context(_infinity(plain / "emb"))
         else:
             print(f"SKIP: no infinity at {INFINITY}; hardtack alone")
         short = [f"Light number {number} turns on at 7 AM in the kitchen" for number in range(1000)]
@@ -61,7 +72,17 @@ def main() -> None:
         _idle(servers)
         _size(servers)
         if "infinity" in servers:
-            _start(pantry)
+            _start(pantry, plain)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _is_built(pantry: Path) -> bool:
+    (model,) = read_lock(pantry / "hardtack.lock").models
+    return bool(model.builds)
 
 
 def _hardtack(pantry: Path) -> Server:
@@ -123,6 +144,9 @@ def _compare(title: str, loads: Mapping[str, Load], more: float, p99: float | No
         if not theirs.rate:
             print("  infinity answered nothing in time: this machine is too busy to say anything")
             return
+        if "unbuilt" in loads:
+            unbuilt = loads["unbuilt"]
+            print(f"  unbuilt beside infinity: {unbuilt.rate / theirs.rate:.2f} ×, p99 {unbuilt.p99 / theirs.p99:.2f}")
         target(f"{title}: requests a second beside infinity", ours.rate / theirs.rate, more)
         if p99 is not None:
             target(f"{title}: p99 beside infinity", ours.p99 / theirs.p99, p99, at_least=False)
@@ -167,10 +191,10 @@ def _size(servers: Mapping[str, Server]) -> None:
         target("memory beside infinity", sizes["hardtack"] / sizes["infinity"], 0.5, at_least=False)
 
 
-def _start(pantry: Path) -> None:
+def _start(pantry: Path, plain: Path) -> None:
     seen: dict[str, list[float]] = {"hardtack": [], "infinity": []}
     for _ in range(ROUNDS):
-        for name, server in (("hardtack", _hardtack(pantry)), ("infinity", _infinity(pantry / "emb"))):
+        for name, server in (("hardtack", _hardtack(pantry)), ("infinity", _infinity(plain / "emb"))):
             with server:
                 seen[name].append(server.seconds)
             time.sleep(0.2)

@@ -11,15 +11,15 @@ import logging
 import mmap
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import ParamSpec, TypeVar
 
-from hardtack.errors import Misused, ModelNotFound, UnsupportedModel, Unverified
+from hardtack.runtime.admission import PICKLES, check, mended, refuse_pickles
 from hardtack.runtime.builds import wanted_build
 from hardtack.runtime.checking import Files
 from hardtack.runtime.choosing import Chosen, Wish, choose
@@ -113,7 +113,7 @@ def load_model(
     options = options or Options()
     began, before = time.perf_counter(), _resident()
     directory = directory.absolute()
-    _check(directory, task, locked, options)
+    check(directory, task, locked, strict=options.strict)
     if locked is not None:
         options = replace(
             options,
@@ -127,18 +127,18 @@ def load_model(
     if options.engine in (EngineName.AUTO, EngineName.OPENVINO) and options.device == "cpu":  # builds are openvino's
         build = wanted_build(locked, options.precision, directory, source, builds)
     with ExitStack() as stack:
-        stack.enter_context(_mended(locked))
+        stack.enter_context(mended(locked))
         files = stack.enter_context(Files(directory, expected, options.verify, mend))
         shelf = stack.enter_context(build.files(options.verify)) if build else None
         beside = stack.enter_context(ThreadPoolExecutor(1))
         for each in filter(None, (files, shelf)):
             each.look()
-        _refuse_pickles(directory, locked)
+        refuse_pickles(directory, locked)
         packs = shelf_of(locked, source, builds, hashed=options.verify is Verify.FULL)
         chosen = _choose(directory, task, locked, options, open_engine, packs, built=build is not None)
         layout = chosen.layout
         if layout.stored is WeightsKind.PICKLE:
-            files.insist(path for path in files.paths if path.endswith(_PICKLES))
+            files.insist(path for path in files.paths if path.endswith(PICKLES))
         weights = build.open(shelf) if build and shelf else open_weights(layout)
         idle = (*layout.weights, *(dense.weights for dense in layout.dense)) if build else ()
         files.start(_mappings(weights, directory), () if locked else _files_read(layout), idle)
@@ -177,58 +177,9 @@ def load_model(
     return model
 
 
-def _check(directory: Path, task: Task, locked: LockedModel | None, options: Options) -> None:
-    if locked is not None and locked.task is not task:
-        raise Misused(
-            f"{locked.key!r} is locked for another task", where=locked.key, expected=task.value,
-            found=locked.task.value, mend=_LOADERS.get(locked.task, "hardtack list"),
-        )  # fmt: skip
-    if not directory.is_dir():
-        raise ModelNotFound(
-            "there is no such directory", where=str(directory), expected="a model's directory",
-            found="a file" if directory.exists() else "nothing", mend="hardtack list",
-        )  # fmt: skip
-    if locked is None and options.strict:
-        raise Unverified(
-            "no lock names this model, and the policy is strict", where=str(directory),
-            expected="a model that a lock names, or HARDTACK_POLICY=online", found="no lock for this directory",
-            mend=f"hardtack add {directory}",
-        )  # fmt: skip
-
-
-_LOADERS = {
-    Task.EMBED: "hardtack.load_embedder(…)",
-    Task.RERANK: "hardtack.load_reranker(…)",
-    Task.CLASSIFY: "hardtack.load_classifier(…)",
-}
-
-
 def _files_of(locked: LockedModel, source: str) -> tuple[LockedFile, ...]:
     # only a pantry holds golden answers in the model's own folder; a build's files are held to the lock beside these
     return (*locked.files, *locked.added) if source == "pantry" else locked.files
-
-
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
-
-
-def _refuse_pickles(directory: Path, locked: LockedModel | None) -> None:
-    """Say that there are only pickles, where that is so and no lock names them.
-
-    Opening one runs whatever code its author put in it; torch's ``weights_only`` narrows that down, and a lock says
-    whose it is.
-    """
-    if locked is not None and locked.weights is WeightsKind.PICKLE:
-        return
-    kinds = ("safetensors*", "xml", "onnx")
-    if any(True for depth in ("", "*/") for kind in kinds for _ in directory.glob(f"{depth}*.{kind}")):
-        return
-    pickles = sorted(file.name for file in directory.iterdir() if file.suffix in _PICKLES)
-    if pickles:
-        raise UnsupportedModel(
-            "the model's weights are pickled, and opening a pickle runs code", where=str(directory),
-            expected="weights in safetensors", found=", ".join(pickles),
-            mend="hardtack add REPO  # a revision that has safetensors; or weights = \"pickle\" in hardtack.toml",
-        )  # fmt: skip
 
 
 def _files_read(layout: Layout) -> list[str]:
@@ -262,16 +213,6 @@ def _tokens(layout: Layout, rows: int | None, files: Files) -> Tokens:
 def _after(event: Event, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     event.wait()
     return act(*args, **kwargs)
-
-
-@contextmanager
-def _mended(locked: LockedModel | None) -> Iterator[None]:
-    """Give a refusal that names no command one: another revision may have right what a model's own files say wrong."""
-    try:
-        yield
-    except UnsupportedModel as problem:
-        problem.mend = problem.mend or (f"hardtack lock --upgrade {locked.key}" if locked else "hardtack add REPO")
-        raise
 
 
 def _choose(

@@ -13,8 +13,9 @@ import pytest
 from hardtack.errors import UnsupportedModel
 from hardtack.runtime.engines import openvino as engine_module
 from hardtack.runtime.engines.interface import Engine, Feed
-from hardtack.runtime.engines.openvino import choose_precision, cut, open_engine
+from hardtack.runtime.engines.openvino import choose_precision, open_engine
 from hardtack.runtime.engines.openvino_import import import_openvino
+from hardtack.runtime.engines.openvino_streams import Streams, cut
 from hardtack.runtime.read_layout import read_layout
 from hardtack.runtime.weights import open_weights
 from hardtack.spec.words import Precision, Task
@@ -92,7 +93,7 @@ def test_how_a_lone_feed_is_run(directory: Path, batch: Feed, monkeypatch: pytes
     engine = engine_for(directory, Task.EMBED)
     seen: list[int] = []
     beside, go = threading.Event(), threading.Event()
-    infer = engine_module._Streams.infer
+    infer = Streams.infer
 
     def watched(streams: Any, feed: Feed) -> Any:
         seen.append(len(feed["input_ids"]))
@@ -101,7 +102,7 @@ def test_how_a_lone_feed_is_run(directory: Path, batch: Feed, monkeypatch: pytes
             assert go.wait(10)
         return infer(streams, feed)
 
-    monkeypatch.setattr(engine_module._Streams, "infer", watched)
+    monkeypatch.setattr(Streams, "infer", watched)
 
     def run(*feeds: Feed) -> list[int]:
         seen.clear()
@@ -119,6 +120,18 @@ def test_how_a_lone_feed_is_run(directory: Path, batch: Feed, monkeypatch: pytes
     go.set()
     other.join()
     assert [run(batch) for _ in range(8)] == [*[[3]] * 7, [1, 2]], "and for a while after, as others may come again"
+
+
+def test_an_openvino_that_cannot_be_told_to_keep_few_shapes_runs(
+    directory: Path, batch: Feed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = rows_of(engine_for(directory, Task.EMBED), batch)
+    assert not caplog.records
+    monkeypatch.setattr(engine_module, "_SHAPES", {"NO_SUCH_PROPERTY": 128})
+    with caplog.at_level("INFO", "hardtack"):
+        found = rows_of(engine_for(directory, Task.EMBED), batch)
+    assert "NO_SUCH_PROPERTY" in caplog.text
+    np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 3, 5])

@@ -8,13 +8,11 @@ the second copy of the packed weights would cost more than it gains.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from itertools import chain, count, islice, pairwise
-from queue import SimpleQueue
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -24,19 +22,26 @@ from hardtack.errors import UnsupportedModel
 from hardtack.runtime.cpus import usable_cpus
 from hardtack.runtime.engines.interface import Deliver, EngineInfo, Feed
 from hardtack.runtime.engines.openvino_import import import_openvino
+from hardtack.runtime.engines.openvino_streams import Streams, cut
 from hardtack.runtime.families import draw
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.weights import Graph, Weights
 from hardtack.spec.words import Precision, Task, WeightsKind
 
-_PER_TEXT = frozenset({"input_ids", "attention_mask", "token_type_ids", "pooling_mask"})
-"""Inputs with one row a text; the others (T5's labels) belong to all texts of a feed."""
+log = logging.getLogger("hardtack")
 
 _SMALL = 256 * 2**20
 """Bytes of weights up to which a model is compiled twice."""
 
 _COMPANY = 8
 """Lone batches that keep to a stream of their own after one ran beside another: others may come beside them too."""
+
+_SHAPES = {"CPU_RUNTIME_CACHE_CAPACITY": 128}
+"""How much of each kind OpenVINO keeps of the shapes (rows × width) that a stream has run: by default 5,000 times what
+takes up to 0.5 MB, so that memory grows for hours. Fewer cost no time that can be measured (docs/performance-notes.md).
+
+https://github.com/openvinotoolkit/openvino/issues/23316
+"""
 
 Unpool = Callable[[], "OpenVinoEngine"]
 
@@ -69,6 +74,7 @@ def open_engine(
     from hardtack.runtime.families.heads import unpooled
 
     core = ov.Core()
+    _keep_few_shapes(core)
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if weights.graph is not None:
         model, shown = _read_built(weights.graph, core), Precision(weights.graph.precision)
@@ -123,6 +129,14 @@ def open_engine(
 
     compiling()
     return opened(model, info, unpool)
+
+
+def _keep_few_shapes(core: Any) -> None:
+    try:
+        core.set_property("CPU", _SHAPES)
+    except RuntimeError as problem:
+        # no document names that property, so that another OpenVINO may not know it: it costs memory, and nothing else
+        log.info("openvino keeps every shape it runs in memory: %s", problem)
 
 
 def _names_of(graph: Any) -> tuple[str, ...]:
@@ -211,7 +225,7 @@ class OpenVinoEngine:
         self._company = 0
         self._unpool = unpool
         self._unpooled: OpenVinoEngine | None = None
-        self._graphs = {lone: _Streams(compile_for(lone), lone)}
+        self._graphs = {lone: Streams(compile_for(lone), lone)}
 
     @property
     def info(self) -> EngineInfo:
@@ -221,8 +235,7 @@ class OpenVinoEngine:
     def run(self, feeds: Iterable[Feed], deliver: Deliver) -> None:
         """Run every feed; results are delivered on the caller's thread, in the feeds' order.
 
-        See :meth:`hardtack.runtime.engines.interface.Engine.run`. As many feeds as there are streams are under way and
-        as many more wait, so that a finished stream finds the next batch ready.
+        See :meth:`hardtack.runtime.engines.interface.Engine.run`.
         """
         rest = iter(feeds)
         first = list(islice(rest, 2))
@@ -272,60 +285,8 @@ class OpenVinoEngine:
                 self._lone_ones -= 1
         deliver(0, rows)
 
-    def _streams(self, count: int) -> _Streams:
+    def _streams(self, count: int) -> Streams:
         with self._compiling:
             if count not in self._graphs:
-                self._graphs[count] = _Streams(self._compile_for(count), count)
+                self._graphs[count] = Streams(self._compile_for(count), count)
             return self._graphs[count]
-
-
-class _Streams:
-    """A graph compiled for some streams, a request for each of them, and threads to run many batches."""
-
-    def __init__(self, compiled: Any, count: int) -> None:
-        self._count = count
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="hardtack-openvino")
-        self._requests: SimpleQueue[Any] = SimpleQueue()  # those that run nothing now
-        for _ in range(count):
-            self._requests.put(compiled.create_infer_request())
-
-    def run(self, feeds: Iterable[Feed], deliver: Deliver) -> None:
-        under_way: deque[Future[NDArray[np.float32]]] = deque()
-        numbers = count(0)
-        try:
-            for feed in feeds:
-                if len(under_way) == 2 * self._count:
-                    deliver(next(numbers), under_way.popleft().result())
-                under_way.append(self._threads.submit(self.infer, feed))
-            while under_way:
-                deliver(next(numbers), under_way.popleft().result())
-        finally:
-            # Only an exception leaves anything here: what has not begun does not begin, what has is waited for.
-            for future in under_way:
-                future.cancel()
-            wait(under_way)
-
-    def infer(self, feed: Feed) -> NDArray[np.float32]:
-        """Run one batch on the caller's own thread, once a stream is free."""
-        request = self._requests.get()
-        try:
-            request.infer(dict(feed), share_inputs=True)
-            rows: NDArray[np.float32] = request.get_output_tensor(0).data
-            return rows.copy()
-        finally:
-            self._requests.put(request)
-
-    def close(self) -> None:
-        self._threads.shutdown()
-        for _ in range(self._count):
-            self._requests.get()  # waits for what other threads have under way
-
-
-def cut(feed: Feed, pieces: int) -> list[Feed]:
-    """A feed's texts in up to ``pieces`` feeds of nearly equal size, in order."""
-    texts = len(feed["input_ids"])
-    edges = np.linspace(0, texts, max(1, min(pieces, texts)) + 1).astype(int)
-    return [
-        {name: rows[begin:end] if name in _PER_TEXT else rows for name, rows in feed.items()}
-        for begin, end in pairwise(edges)
-    ]
