@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
-from hardtack.serve.memory import few_arenas
+from hardtack.serve.memory import few_arenas, few_primitives
 
 _ARENAS = """
 import ctypes, sys, threading
@@ -42,3 +43,16 @@ def test_a_c_library_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(ctypes, "CDLL", none)
     assert not few_arenas(4)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "256"), ("9", "9")])
+def test_primitives_are_few_unless_somebody_said_how_many(
+    before: str | None, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.setenv(name, "")  # so that it is put back
+    monkeypatch.delenv(name)
+    if before is not None:
+        monkeypatch.setenv(name, before)
+    few_primitives()
+    assert os.environ[name] == after

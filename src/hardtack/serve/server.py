@@ -25,7 +25,7 @@ from hardtack.serve.app import App
 from hardtack.serve.auth import Keys
 from hardtack.serve.limits import Limits
 from hardtack.serve.logs import RequestLog, Style
-from hardtack.serve.memory import few_arenas
+from hardtack.serve.memory import few_arenas, few_primitives
 from hardtack.serve.metrics import Gauge, Measures
 from hardtack.serve.service import Service
 from hardtack.serve.shelf import Offer, Shelf
@@ -101,6 +101,7 @@ def serve(
     new_loop = _loop_factory()
     sys.setswitchinterval(_SWITCH)
     few_arenas(usable_cpus())
+    few_primitives()
     with (
         contextlib.closing(_listen(setup.host, setup.port)) as listening,
         asyncio.Runner(loop_factory=new_loop) as runner,

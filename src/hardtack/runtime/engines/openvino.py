@@ -36,9 +36,9 @@ _SMALL = 256 * 2**20
 _COMPANY = 8
 """Lone batches that keep to a stream of their own after one ran beside another: others may come beside them too."""
 
-_SHAPES = {"CPU_RUNTIME_CACHE_CAPACITY": 128}
+_SHAPES = {"CPU_RUNTIME_CACHE_CAPACITY": 64}
 """How much of each kind OpenVINO keeps of the shapes (rows × width) that a stream has run: by default 5,000 times what
-takes up to 0.5 MB, so that memory grows for hours. Fewer cost no time that can be measured (docs/performance-notes.md).
+takes up to 0.5 MB, so that memory grows for hours. Fewer cost hardly any time (docs/performance-notes.md).
 
 https://github.com/openvinotoolkit/openvino/issues/23316
 """
@@ -74,8 +74,8 @@ def open_engine(
     from hardtack.runtime.families.heads import unpooled
 
     core = ov.Core()
-    _keep_few_shapes(core)
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    _keep_few_shapes(core)  # not before the plugin is there: a property that it does not know would keep it from coming
     if weights.graph is not None:
         model, shown = _read_built(weights.graph, core), Precision(weights.graph.precision)
         # what a build did not quantise, attention above all, is executed as a drawn graph would be; a whole graph in
