@@ -13,6 +13,7 @@ import pytest
 from hardtack.build.choose import Chosen, Tried, Workshop, choose
 from hardtack.build.cpu import Native
 from hardtack.build.quantize import recipe_here
+from hardtack.build.recipe import WAYS
 from hardtack.build.texts import GATE, Texts, read_texts
 from hardtack.errors import GateMissed, Mismatch, Misused, Refused, Unable
 from hardtack.runtime.builds import key_of
@@ -106,15 +107,15 @@ def test_the_reference_needs_no_build(bench: Bench) -> None:
 
 
 def test_the_first_way_that_keeps_to_the_gate_is_taken(bench: Bench) -> None:
-    chosen = bench.choose(noise={"static": 0.9, "static-partly": 0.9})
-    assert bench.seen == ["static", "static-partly", "weights"]
-    assert [tried.accepted for tried in chosen.tried] == [False, False, True]
+    chosen = bench.choose(noise={"static": 0.9, "static-half": 0.9, "static-partly": 0.9})
+    assert bench.seen == ["static", "static-half", "static-partly", "weights"]
+    assert [tried.accepted for tried in chosen.tried] == [False, False, False, True]
     assert chosen.model.builds[0].recipe.startswith("weights/")
-    assert [tried.variant for tried in bench.noted] == ["int8 static", "int8 static-partly", "int8 weights"]
+    assert [tried.variant for tried in bench.noted] == [f"int8 {way}" for way in WAYS]
 
 
 def test_an_explicit_precision_that_misses_its_gate_fails(bench: Bench) -> None:
-    lossy = dict.fromkeys(("static", "static-partly", "weights"), 0.9)
+    lossy = dict.fromkeys(WAYS, 0.9)
     with pytest.raises(GateMissed) as refused:
         bench.choose(noise=lossy)
     assert refused.value.exit_code == 1
@@ -127,7 +128,7 @@ def test_an_explicit_precision_that_misses_its_gate_fails(bench: Bench) -> None:
 
 
 def test_auto_falls_back_where_the_gate_is_missed(bench: Bench) -> None:
-    chosen = bench.choose(Precision.AUTO, noise=dict.fromkeys(("static", "static-partly", "weights"), 0.9))
+    chosen = bench.choose(Precision.AUTO, noise=dict.fromkeys(WAYS, 0.9))
     assert chosen.precision in ("fp32", "bf16")
     assert chosen.model.builds == ()
     assert "missed the gate" in chosen.why

@@ -68,6 +68,27 @@ def test_a_feed_has_types_only_where_the_model_takes_them() -> None:
     assert "token_type_ids" not in encoder_feed(("input_ids", "attention_mask"), tokenizing)([text], 2)
 
 
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.integers(0, 3), st.booleans(), st.integers(0, 4))
+def test_a_feed_is_what_its_texts_are(lengths: list[int], wider: int, left: bool, prompt: int) -> None:
+    width = max(1, *lengths) + wider
+    texts = [Tokenized(np.arange(n) + 10 * n, np.arange(n) % 2) for n in lengths]
+    tokenizing = Tokenizing("tokenizer.json", None, pad_id=9, pad_type_id=3, pad_left=left)
+    inputs = ("input_ids", "attention_mask", "token_type_ids", "pooling_mask")
+    feed = encoder_feed(inputs, tokenizing, prompt=prompt)(texts, width)
+
+    def beside(row: list[int], fill: int) -> list[int]:
+        padding = [fill] * (width - len(row))
+        return [*padding, *row] if left else [*row, *padding]
+
+    assert {name: rows.tolist() for name, rows in feed.items()} == {
+        "input_ids": [beside(text.ids.tolist(), 9) for text in texts],
+        "attention_mask": [beside([1] * n, 0) for n in lengths],
+        "token_type_ids": [beside(text.types.tolist(), 3) for text in texts],
+        "pooling_mask": [beside([int(number >= prompt) for number in range(n)], 0) for n in lengths],
+    }
+    assert all(rows.dtype == np.int64 and rows.flags.c_contiguous for rows in feed.values())
+
+
 def first_ids(feed: Feed) -> NDArray[np.float32]:
     ids: NDArray[np.float32] = feed["input_ids"][:, :1].astype(np.float32)
     return ids

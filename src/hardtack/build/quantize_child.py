@@ -91,10 +91,11 @@ def _quantized(notes: NoteTaker, way: str) -> Any:
     import nncf
 
     kept = _products(notes.graph, _is_precise)
-    if way == "static-partly":
+    if way in ("static-half", "static-partly"):
         config = notes.layout.config
         narrow = (config.get("hidden_size", config.get("d_model")), config.get("intermediate_size", config.get("d_ff")))
-        kept += _products(notes.graph, lambda node: _weight_shape(node) == narrow)
+        narrowing = _products(notes.graph, lambda node: _weight_shape(node) == narrow)  # in the order of the layers
+        kept += narrowing if way == "static-partly" else narrowing[: (len(narrowing) + 1) // 2]
     ignored = nncf.IgnoredScope(names=kept) if kept else None
     if way == "weights":
         return nncf.compress_weights(notes.graph, mode=nncf.CompressWeightsMode.INT8_SYM, ignored_scope=ignored)

@@ -88,12 +88,19 @@ def plan(lengths: Sequence[int], budget: Budget, longest: int | None = None) -> 
 
 def pad(rows: Sequence[Ids], width: int, fill: int, *, left: bool) -> Ids:
     """Rows of ids as one ``(B, width)`` int64 array."""
-    padded = np.full((len(rows), width), fill, dtype=np.int64)
-    for number, row in enumerate(rows):
-        if left:
-            padded[number, width - len(row) :] = row
-        else:
-            padded[number, : len(row)] = row
+    return _padded(rows, _numbered([len(row) for row in rows], width, left=left) >= 0, fill)
+
+
+def _numbered(lengths: Sequence[int], width: int, *, left: bool) -> Ids:
+    """For every place in a batch the number of its token in its text, -1 where it is padding: ``(B, width)``."""
+    ends = np.asarray(lengths, np.int64)[:, None]
+    numbers = np.arange(width) - (width - ends if left else 0)
+    return np.where(numbers < ends, np.maximum(numbers, -1), -1)
+
+
+def _padded(rows: Sequence[Ids], places: NDArray[np.bool_], fill: int) -> Ids:
+    padded = np.full(places.shape, fill, dtype=np.int64)
+    padded[places] = np.concatenate(rows)
     return padded
 
 
@@ -104,16 +111,17 @@ def encoder_feed(inputs: Sequence[str], tokenizing: Tokenizing, *, prompt: int =
     """
 
     def feed(texts: Sequence[Tokenized], width: int) -> Feed:
-        left = tokenizing.pad_left
+        # for all texts at once: other threads wait for the interpreter meanwhile
+        numbers = _numbered([len(text) for text in texts], width, left=tokenizing.pad_left)
+        places = numbers >= 0
         made = {
-            "input_ids": pad([text.ids for text in texts], width, tokenizing.pad_id, left=left),
-            "attention_mask": pad([np.ones(len(text), np.int64) for text in texts], width, 0, left=left),
+            "input_ids": _padded([text.ids for text in texts], places, tokenizing.pad_id),
+            "attention_mask": places.astype(np.int64),
         }
         if "pooling_mask" in inputs:
-            counted = [np.arange(len(text)) >= prompt for text in texts]
-            made["pooling_mask"] = pad([mask.astype(np.int64) for mask in counted], width, 0, left=left)
+            made["pooling_mask"] = (numbers >= prompt).astype(np.int64)
         if "token_type_ids" in inputs:
-            made["token_type_ids"] = pad([text.types for text in texts], width, tokenizing.pad_type_id, left=left)
+            made["token_type_ids"] = _padded([text.types for text in texts], places, tokenizing.pad_type_id)
         return made
 
     return feed
