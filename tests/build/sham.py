@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hardtack.build.cpu import Native
 from hardtack.build.quantize_child import name_by_place
 from hardtack.build.recipe import WAYS, Recipe
 from hardtack.build.texts import Texts
 from hardtack.runtime.engines.openvino_import import import_openvino
 from hardtack.runtime.families import draw
+from hardtack.runtime.instructions import Native
 from hardtack.runtime.read_layout import read_layout
 from hardtack.runtime.weights import open_weights
 from hardtack.spec.lock import LOCK_NAME

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from hardtack.build.choose import Chosen, Tried, Workshop, choose
-from hardtack.build.cpu import Native
 from hardtack.build.quantize import recipe_here
 from hardtack.build.recipe import WAYS
 from hardtack.build.texts import GATE, Texts, read_texts
@@ -19,6 +18,7 @@ from hardtack.errors import GateMissed, Mismatch, Misused, Refused, Unable
 from hardtack.runtime.builds import key_of
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.engines.openvino_import import import_openvino
+from hardtack.runtime.instructions import Native
 from hardtack.runtime.load import load_model
 from hardtack.spec.lock import LockedModel
 from hardtack.spec.manifest import WantedModel

@@ -17,6 +17,7 @@ from hardtack.cli import doctor, main
 from hardtack.cli.environment import decisions
 from hardtack.errors import HubUnreachable
 from hardtack.places import Store
+from hardtack.runtime.instructions import Instructions
 from hardtack.runtime.native.library import Ability, Library
 from hardtack.settings import read_settings
 from hardtack.spec.lock import Lock
@@ -166,10 +167,9 @@ def test_proxies_and_certificates(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_missed_of_the_native_engine(
-    flags: str, able: Ability, health: Health, says: str, mended: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    flags: str, able: Ability, health: Health, says: str, mended: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "cpuinfo").write_text(f"processor: 0\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(doctor, "_CPU", tmp_path / "cpuinfo")
+    monkeypatch.setattr(doctor, "read_instructions", lambda: Instructions(flags=frozenset(flags.split())))
     monkeypatch.setattr(doctor, "ability", lambda: able)
     finding = doctor._native()
     assert finding.health is health

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from hardtack.build.choose import Workshop
-from hardtack.build.cpu import Native
 from hardtack.errors import GateMissed, Mismatch, ModelNotFound
 from hardtack.loaders import load_embedder
 from hardtack.offline.prove import check_pantry
@@ -21,6 +20,7 @@ from hardtack.places import Store
 from hardtack.project import Project
 from hardtack.runtime import golden
 from hardtack.runtime.builds import key_of
+from hardtack.runtime.instructions import Native
 from hardtack.runtime.load import Options, load_model
 from hardtack.settings import read_settings
 from hardtack.spec.lock import LockedModel

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from hardtack.build.ask import Answers, ask
 from hardtack.build.child import Run
-from hardtack.build.cpu import Native, native
 from hardtack.build.export import PARITY, exported, is_drawn
 from hardtack.build.gate import Figure, Verdict, hold, judge
 from hardtack.build.quantize import quantize, recipe_here
@@ -25,6 +24,7 @@ from hardtack.build.variant import check_build, is_whole, lock_build, make, reco
 from hardtack.errors import GateMissed, Mismatch, Misused, Unable
 from hardtack.runtime import golden
 from hardtack.runtime.builds import key_of
+from hardtack.runtime.instructions import Native, read_instructions
 from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.manager import Model
 from hardtack.spec.lock import LockedBuild, LockedModel
@@ -95,7 +95,7 @@ class Workshop:
     builds: Path
     run: Run
     race: Race = race
-    cpu: Callable[[], Native] = native
+    cpu: Callable[[], Native] = lambda: read_instructions().native
     recipe: Callable[[str, Texts], Recipe] = recipe_here
     tell: Callable[[str], None] = lambda _: None
     note: Callable[[Tried], None] = lambda _: None

@@ -16,6 +16,7 @@ from hardtack.cli.output import print_json, reporting, table
 from hardtack.offline.guard import can_guard
 from hardtack.places import policy_of, store_of
 from hardtack.runtime.cpus import usable_cpus
+from hardtack.runtime.instructions import read_instructions
 from hardtack.runtime.native.library import ability
 from hardtack.settings import Policy, Settings, read_settings
 from hardtack.supply.health import (
@@ -37,7 +38,6 @@ _ENGINES = {
     "sentence_transformers": ("only for comparing with it", "pip install 'hardtack[torch]'"),
 }
 _SECONDS = 3.0
-_CPU = Path("/proc/cpuinfo")
 _SIGNS = {Health.GOOD: "✓", Health.NOTE: "·", Health.BROKEN: "✗"}
 
 
@@ -74,20 +74,9 @@ def command(offline: bool, as_json: bool, quiet: bool) -> int:
 
 
 def _machine() -> Iterator[Finding]:
-    flags = _cpu_flags(_CPU)
+    flags = read_instructions().flags
     here = ", ".join(name for name in _FEATURES if name in flags) or "none of those that matter"
     yield Finding("cpu", Health.GOOD, f"{platform.machine()}, {usable_cpus()} usable, {here}")
-
-
-def _cpu_flags(cpuinfo: Path) -> frozenset[str]:
-    """The first core's features, as Linux names them; none where it does not say."""
-    if not cpuinfo.is_file():
-        return frozenset()
-    for line in cpuinfo.read_text(errors="replace").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() in ("flags", "Features"):
-            return frozenset(value.split())
-    return frozenset()
 
 
 def _engines() -> Iterator[Finding]:
@@ -104,7 +93,7 @@ def _native() -> Finding:
     able = ability()
     if able.library is not None:
         return Finding("engine", Health.GOOD, "native can run here: BERT, RoBERTa, XLM-R and MPNet in bf16 on AMX")
-    if "amx_bf16" not in _cpu_flags(_CPU):
+    if "amx_bf16" not in read_instructions().flags:
         return Finding(
             "engine", Health.NOTE, "native is only for CPUs with AMX, which this one is not: nothing is missed"
         )

@@ -13,7 +13,7 @@ import pytest
 from hardtack.errors import UnsupportedModel
 from hardtack.runtime.engines import openvino as engine_module
 from hardtack.runtime.engines.interface import Engine, Feed
-from hardtack.runtime.engines.openvino import choose_precision, open_engine
+from hardtack.runtime.engines.openvino import Bf16, choose_precision, open_engine
 from hardtack.runtime.engines.openvino_import import import_openvino
 from hardtack.runtime.engines.openvino_streams import Streams, cut
 from hardtack.runtime.read_layout import read_layout
@@ -222,17 +222,19 @@ def test_a_closed_engine_lets_go_of_its_weights(directory: Path, batch: Feed) ->
 
 
 @pytest.mark.parametrize(
-    ("asked", "family", "capabilities", "chosen"),
+    ("asked", "family", "bf16", "chosen"),
     [
-        (Precision.AUTO, "bert", ["FP32", "BF16"], Precision.BF16),
-        (Precision.AUTO, "bert", ["FP32", "INT8"], Precision.FP32),
-        (Precision.AUTO, "static", ["FP32", "BF16"], Precision.FP32),
-        (Precision.FP32, "bert", ["FP32", "BF16"], Precision.FP32),
-        (Precision.BF16, "t5", ["FP32", "BF16"], Precision.BF16),
+        (Precision.AUTO, "bert", Bf16.FAST, Precision.BF16),
+        (Precision.AUTO, "bert", Bf16.SLOW, Precision.FP32),
+        (Precision.AUTO, "bert", Bf16.ABSENT, Precision.FP32),
+        (Precision.AUTO, "static", Bf16.FAST, Precision.FP32),
+        (Precision.FP32, "bert", Bf16.FAST, Precision.FP32),
+        (Precision.BF16, "bert", Bf16.SLOW, Precision.BF16),
+        (Precision.BF16, "t5", Bf16.FAST, Precision.BF16),
     ],
 )
-def test_choice_of_precision(asked: Precision, family: str, capabilities: list[str], chosen: Precision) -> None:
-    precision, why = choose_precision(asked, family, capabilities)
+def test_choice_of_precision(asked: Precision, family: str, bf16: Bf16, chosen: Precision) -> None:
+    precision, why = choose_precision(asked, family, bf16)
     assert precision is chosen
     assert why
 
@@ -240,7 +242,7 @@ def test_choice_of_precision(asked: Precision, family: str, capabilities: list[s
 @pytest.mark.parametrize("asked", [Precision.BF16, Precision.FP16, Precision.INT8])
 def test_what_the_cpu_does_not_execute_is_refused(asked: Precision) -> None:
     with pytest.raises(UnsupportedModel) as caught:
-        choose_precision(asked, "bert", ["FP32"])
+        choose_precision(asked, "bert", Bf16.ABSENT)
     assert caught.value.found == asked
 
 

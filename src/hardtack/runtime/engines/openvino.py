@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from enum import Enum
 from itertools import chain, islice
 from typing import Any
 
@@ -24,6 +25,7 @@ from hardtack.runtime.engines.interface import Deliver, EngineInfo, Feed
 from hardtack.runtime.engines.openvino_import import import_openvino
 from hardtack.runtime.engines.openvino_streams import Streams, cut
 from hardtack.runtime.families import draw
+from hardtack.runtime.instructions import read_instructions
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.weights import Graph, Weights
 from hardtack.spec.words import Precision, Task, WeightsKind
@@ -61,7 +63,7 @@ def open_engine(
     Args:
         layout: what the model is.
         weights: its numbers; the engine keeps them mapped until it is closed.
-        precision: what to execute in. ``auto`` is bf16 where the CPU multiplies it natively, else fp32.
+        precision: what to execute in. ``auto`` is bf16 where the CPU multiplies it faster than fp32, else fp32.
         threads: CPUs to use; None: those that affinity and the container's quota leave.
         compiling: called when all that needs the interpreter is done, and the graph is about to be compiled.
 
@@ -74,22 +76,22 @@ def open_engine(
     from hardtack.runtime.families.heads import unpooled
 
     core = ov.Core()
-    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    bf16 = _bf16_here(core)
     _keep_few_shapes(core)  # not before the plugin is there: a property that it does not know would keep it from coming
     if weights.graph is not None:
         model, shown = _read_built(weights.graph, core), Precision(weights.graph.precision)
         # what a build did not quantise, attention above all, is executed as a drawn graph would be; a whole graph in
         # fp32 was exported, and its last product cannot be told apart to keep close scores from tying in bf16
         wanted = Precision.AUTO if shown is Precision.INT8 else shown
-        chosen, _ = choose_precision(wanted, layout.family, capabilities)
+        chosen, _ = choose_precision(wanted, layout.family, bf16)
         why = f"the lock has this build: {weights.graph.recipe}"
         why += f"; what is not {shown} runs in {chosen}" if chosen is not shown else ""
     elif layout.stored is WeightsKind.SAFETENSORS:
-        chosen, why = choose_precision(precision, layout.family, capabilities)
+        chosen, why = choose_precision(precision, layout.family, bf16)
         model, shown = draw(layout, weights), chosen
     else:
         model = read_shipped(layout, weights, core)
-        chosen, shown, why = _choose_shipped(precision, layout, is_int8(model), capabilities)
+        chosen, shown, why = _choose_shipped(precision, layout, is_int8(model), bf16)
     cpus = threads or usable_cpus()
     config: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": _HINTS[chosen],
@@ -159,19 +161,31 @@ _FP32_FAMILIES = {
 """Families that ``auto`` executes in fp32 whatever the CPU can, and why."""
 
 
-def choose_precision(precision: Precision, family: str, capabilities: Iterable[str]) -> tuple[Precision, str]:
-    """What to execute in, and why; ``capabilities`` is what OpenVINO says of the CPU.
+class Bf16(Enum):
+    """What OpenVINO makes of bf16 on a CPU."""
+
+    FAST = "this CPU multiplies bf16 faster than fp32"
+    SLOW = "this CPU multiplies bf16 natively, and slower than fp32"
+    ABSENT = "this CPU does not multiply bf16 natively"
+
+
+def _bf16_here(core: Any) -> Bf16:
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return Bf16.ABSENT
+    return Bf16.FAST if read_instructions().bf16_pays else Bf16.SLOW
+
+
+def choose_precision(precision: Precision, family: str, bf16: Bf16) -> tuple[Precision, str]:
+    """What to execute in, and why.
 
     Raises:
         UnsupportedModel: this CPU does not execute what is asked for.
     """
-    has_bf16 = "BF16" in capabilities
+    has_bf16 = bf16 is not Bf16.ABSENT
     if precision is Precision.AUTO:
         if family in _FP32_FAMILIES:
             return Precision.FP32, _FP32_FAMILIES[family]
-        if has_bf16:
-            return Precision.BF16, "this CPU multiplies bf16 natively"
-        return Precision.FP32, "this CPU does not multiply bf16 natively"
+        return Precision.BF16 if bf16 is Bf16.FAST else Precision.FP32, bf16.value
     if precision not in _HINTS or (precision is Precision.BF16 and not has_bf16):
         raise UnsupportedModel(
             "The openvino engine does not execute that precision on this CPU.",
@@ -182,19 +196,17 @@ def choose_precision(precision: Precision, family: str, capabilities: Iterable[s
     return precision, "as asked"
 
 
-def _choose_shipped(
-    precision: Precision, layout: Layout, int8: bool, capabilities: Iterable[str]
-) -> tuple[Precision, Precision, str]:
+def _choose_shipped(precision: Precision, layout: Layout, int8: bool, bf16: Bf16) -> tuple[Precision, Precision, str]:
     """What to execute a shipped graph in, what to call that, and why."""
     whose = f"the repository's own {layout.stored.value} graph"
     if int8:
         wanted = Precision.FP32 if precision in (Precision.AUTO, Precision.INT8) else precision
-        chosen, _ = choose_precision(wanted, layout.family, capabilities)
+        chosen, _ = choose_precision(wanted, layout.family, bf16)
         return chosen, Precision.INT8, f"{whose} is INT8; its loss is not measured"
     if precision is Precision.AUTO and layout.task is not Task.EMBED:
         # the last product of a foreign graph cannot be told to stay in float32, and in bf16 close scores tie
         return Precision.FP32, Precision.FP32, f"{whose}, in fp32 so that close scores do not tie"
-    chosen, why = choose_precision(precision, layout.family, capabilities)
+    chosen, why = choose_precision(precision, layout.family, bf16)
     return chosen, chosen, f"{whose}; {why}"
 
 
