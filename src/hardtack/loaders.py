@@ -8,6 +8,9 @@ What a call needs is imported by the call: ``from hardtack import load_embedder`
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Lock as Mutex
@@ -15,9 +18,8 @@ from typing import TYPE_CHECKING, cast
 
 from hardtack.errors import HardtackError, Misused, UnsupportedModel, WrongSpace
 from hardtack.finding import Fetch, Found, find_model
-from hardtack.pinning import pinned_lock
 from hardtack.places import find_lock, policy_of, store_of
-from hardtack.settings import Policy, Settings, read_settings
+from hardtack.settings import Pin, Policy, Settings, read_settings
 from hardtack.spec.lock import LockedModel
 from hardtack.spec.lock_text import read_lock
 from hardtack.spec.words import Task
@@ -134,9 +136,31 @@ def get_model_manager() -> ModelManager:
 def _load(
     which: str | Path | None, task: Task, settings: Settings, fetch: Fetch | None, trust_remote_code: bool
 ) -> Model:
+    with _uncollected():
+        return _find_and_load(which, task, settings, fetch, trust_remote_code)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection: a load imports and makes a lot that stays, which would be walked through time and again.
+
+    Where several load at once, collecting may begin again before the last of them is done.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _find_and_load(
+    which: str | Path | None, task: Task, settings: Settings, fetch: Fetch | None, trust_remote_code: bool
+) -> Model:
     from hardtack.runtime.load import Options, load_model
 
-    found = find_model(which, task, settings, Path.cwd(), fetch or partial(_fetch, settings=settings), pinned_lock)
+    found = find_model(which, task, settings, Path.cwd(), fetch or partial(_fetch, settings=settings), _pinned_lock)
     options = Options(
         engine=settings.engine,
         verify=settings.verify,
@@ -186,6 +210,13 @@ def _check_embedder(model: Embedder, space: str | None, settings: Settings) -> N
             found=f"space {model.space or '(unknown)'}",
             mend="hardtack lock --upgrade  # to the commit the index was made with; or make the index anew",
         )  # fmt: skip
+
+
+def _pinned_lock(pin: Pin, task: Task, settings: Settings) -> Path:
+    # seldom asked for: where there is a lock, no other is made
+    from hardtack.pinning import pinned_lock
+
+    return pinned_lock(pin, task, settings)
 
 
 def _fetch(model: LockedModel, lock: Path, settings: Settings) -> Path:

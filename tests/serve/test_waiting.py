@@ -128,7 +128,7 @@ def test_every_row_comes_just_once_in_batches_within_bounds(
         queue(waiting, *each, small=small, group=group)
     seen = []
     while batch := waiting.take():
-        width = max(steps.up(row.length, 8) for row in batch)
+        width = max(steps.up(row.length, steps.WIDTH) for row in batch)
         assert len(batch) == steps.down(len(batch))
         assert len(batch) == 1 or (len(batch) <= rows and width * len(batch) <= tokens)
         seen += [row.number for row in batch]

@@ -93,7 +93,7 @@ def _native() -> Finding:
     able = ability()
     if able.library is not None:
         return Finding("engine", Health.GOOD, "native can run here: BERT, RoBERTa, XLM-R and MPNet in bf16 on AMX")
-    if "amx_bf16" not in read_instructions().flags:
+    if not read_instructions().tiles:
         return Finding(
             "engine", Health.NOTE, "native is only for CPUs with AMX, which this one is not: nothing is missed"
         )

@@ -11,7 +11,7 @@ Knows no tokenizer, no engine and no task: what is run is handed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from threading import Lock
 
@@ -49,8 +49,12 @@ class Budget:
     # 8,192 (docs/performance-notes.md)
     tokens: int = 1024
     alone: int | None = 8192
-    step: int = 8
+    step: int = steps.WIDTH
     window: int = 1024
+
+    def of_rows(self, rows: int) -> Budget:
+        """This, with another greatest number of rows."""
+        return self if rows == self.rows else replace(self, rows=rows)
 
 
 @dataclass(frozen=True)

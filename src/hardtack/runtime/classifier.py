@@ -7,7 +7,6 @@ likelihood: :mod:`.likelihood`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -126,7 +125,7 @@ class HeadClassifier(Classifier):
             lambda numbers: self._tokens.texts([texts[number] for number in numbers]),
             encoder_feed(self._engine.info.inputs, self.layout.tokenizing),
             len(self.layout.labels),
-            budget=replace(self._budget, rows=rows_of(batch_size, self._budget.rows)),
+            budget=self._budget.of_rows(rows_of(batch_size, self._budget.rows)),
             longest=self.max_seq_length,
             progress=progress,
         )

@@ -6,7 +6,6 @@ What of sentence-transformers' arguments is taken is data: :data:`ARGUMENTS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -210,7 +209,7 @@ class Embedder(Loaded):
             [len(text) for text in texts],
             lambda numbers: self._tokens.texts([texts[number] for number in numbers]),
             before,
-            replace(self._budget, rows=arguments.rows_of(batch_size, self._budget.rows)),
+            self._budget.of_rows(arguments.rows_of(batch_size, self._budget.rows)),
             progress,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -47,6 +48,11 @@ class Instructions:
         return Native.VNNI if self.flags & _VNNI else Native.NONE
 
     @property
+    def tiles(self) -> bool:
+        """Whether it multiplies bf16 in tiles."""
+        return "amx_bf16" in self.flags
+
+    @property
     def bf16_pays(self) -> bool:
         """Whether what multiplies bf16, where anything does, is faster than fp32.
 
@@ -54,7 +60,7 @@ class Instructions:
         two fp32 multiply-adds come every cycle, and MiniLM in bf16 was measured at 0.6 times its speed in fp32. An
         Intel CPU whose tiles are hidden, as in many virtual machines, has that and no more.
         """
-        return self.vendor != _INTEL or "amx_bf16" in self.flags
+        return self.vendor != _INTEL or self.tiles
 
 
 def read_instructions(info: Path = CPUINFO) -> Instructions:
@@ -63,12 +69,12 @@ def read_instructions(info: Path = CPUINFO) -> Instructions:
     Args:
         info: what stands for ``/proc/cpuinfo``.
     """
+    fields: dict[str, str] = {}
     try:
-        text = info.read_text(errors="replace")
+        with info.open(errors="replace") as lines:
+            for line in takewhile(str.strip, lines):  # a blank line ends each CPU; the kernel writes hundreds on demand
+                name, _, value = line.partition(":")
+                fields[name.strip()] = value.strip()
     except OSError:
         return Instructions()
-    fields: dict[str, str] = {}
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        fields.setdefault(name.strip(), value.strip())
     return Instructions(fields.get("vendor_id", ""), frozenset(fields.get("flags", fields.get("Features", "")).split()))

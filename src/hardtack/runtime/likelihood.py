@@ -9,7 +9,6 @@ best.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -69,7 +68,7 @@ class LikelihoodClassifier(Classifier):
         columns = []
         for start in range(0, len(targets), part):
             some = targets[start : start + part]
-            columns.append(self._score(prompts, some, replace(self._budget, rows=rows), progress))
+            columns.append(self._score(prompts, some, self._budget.of_rows(rows), progress))
         return np.concatenate(columns, axis=1)
 
     def _score(

@@ -17,25 +17,25 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from hardtack.runtime.admission import PICKLES, check, mended, refuse_pickles
 from hardtack.runtime.builds import wanted_build
 from hardtack.runtime.checking import Files
 from hardtack.runtime.choosing import Chosen, Wish, choose
-from hardtack.runtime.classifier import Classifier
-from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.engines.interface import Engine
 from hardtack.runtime.layout import Layout
-from hardtack.runtime.likelihood import make_classifier
-from hardtack.runtime.loaded import Identity
 from hardtack.runtime.native.shelf import Shelf, shelf_of
-from hardtack.runtime.reranker import Reranker
-from hardtack.runtime.tokens import Tokens
 from hardtack.runtime.weights import Weights, mapping_of, open_weights, vocabulary
 from hardtack.settings import Verify
 from hardtack.spec.lock import LockedFile, LockedModel
 from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
+
+if TYPE_CHECKING:
+    from hardtack.runtime.classifier import Classifier
+    from hardtack.runtime.embedder import Embedder
+    from hardtack.runtime.reranker import Reranker
+    from hardtack.runtime.tokens import Tokens
 
 log = logging.getLogger("hardtack")
 P = ParamSpec("P")
@@ -153,6 +153,9 @@ def load_model(
             for each in filter(None, (files, shelf)):
                 each.finish()
             chosen.verified()
+            from hardtack.runtime.kinds import make_model
+            from hardtack.runtime.loaded import Identity
+
             identity = Identity(
                 key=locked.key if locked else directory.name,
                 repo=locked.repo if locked else "",
@@ -165,7 +168,7 @@ def load_model(
                 megabytes=max(0.0, (_resident() - before) / 2**20),
                 loss=weights.graph.loss if weights.graph else {},
             )
-            model = _model(identity, layout, engine, tokens, locked)
+            model = make_model(identity, layout, engine, tokens, locked)
             if options.golden and locked is not None:
                 from hardtack.runtime import golden  # it is asked for seldom
 
@@ -200,14 +203,9 @@ def _mappings(weights: Weights, directory: Path) -> dict[str, mmap.mmap]:
 
 
 def _tokens(layout: Layout, rows: int | None, files: Files) -> Tokens:
-    return Tokens(
-        files.read(layout.tokenizing.file),
-        layout.tokenizing,
-        vocabulary=rows,
-        where=str(layout.directory / layout.tokenizing.file),
-        # a prompt is cut in its middle, by whoever knows where that is
-        cut=not (layout.task is Task.CLASSIFY and layout.config.get("is_encoder_decoder")),
-    )
+    from hardtack.runtime.kinds import make_tokens  # here, beside the compilation
+
+    return make_tokens(layout, files.read(layout.tokenizing.file), rows)
 
 
 def _after(event: Event, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -229,16 +227,6 @@ def _choose(
     return Chosen(layout, lambda weights, _: open_engine(layout, weights, options))
 
 
-def _model(
-    identity: Identity, layout: Layout, engine: Engine, tokens: Tokens, locked: LockedModel | None
-) -> Embedder | Reranker | Classifier:
-    if layout.task is Task.EMBED:
-        return Embedder(identity, layout, engine, tokens)
-    if layout.task is Task.RERANK:
-        return Reranker(identity, layout, engine, tokens)
-    return make_classifier(identity, layout, engine, tokens, groups=locked.labels if locked else ())
-
-
 def _say(model: Embedder | Reranker | Classifier) -> None:
     who = model.identity
     if who.verified == "no":
@@ -251,7 +239,7 @@ def _say(model: Embedder | Reranker | Classifier) -> None:
         f"{who.repo or who.directory.name}{'@' + who.commit if who.commit else ''}",
         who.directory,
         who.source,
-        f", dim {model.dim}" if isinstance(model, Embedder) else "",
+        f", dim {model.engine.width}" if model.layout.task is Task.EMBED else "",
         model.engine.name,
         model.engine.precision,
         model.device,

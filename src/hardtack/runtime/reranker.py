@@ -6,7 +6,6 @@ What of sentence-transformers' arguments is taken is data: :data:`ARGUMENTS` (ra
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -200,7 +199,7 @@ class Reranker(Loaded):
         return self._run_tokens(
             [len(query) + len(document) for query, document in pairs],
             lambda numbers: self.tokenize([pairs[number] for number in numbers]),
-            replace(self._budget, rows=arguments.rows_of(batch_size, self._budget.rows)),
+            self._budget.of_rows(arguments.rows_of(batch_size, self._budget.rows)),
             progress,
         )
 

@@ -19,7 +19,6 @@ from typing import Any
 
 from hardtack.runtime import steps
 
-_STEP = 8  # of the shortest widths, as what runs them rounds them
 _PADDING = 1.5  # padded tokens a batch may have for each real one …
 _SLACK = 128  # … or so many more
 _BULK_TURN = 4  # of so many batches one begins with bulk
@@ -180,4 +179,4 @@ class Waiting:
 
 
 def _width(row: Row) -> int:
-    return steps.up(max(1, row.length), _STEP)
+    return steps.up(max(1, row.length), steps.WIDTH)

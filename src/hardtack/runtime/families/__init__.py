@@ -52,4 +52,8 @@ def draw(layout: Layout, weights: Weights) -> Any:
         UnsupportedModel: the config asks for something the family does not draw, or a tensor is not there or has
             another shape than the config says.
     """
-    return import_module(f"{__name__}.{layout.family}").draw(layout, weights)
+    family = import_module(f"{__name__}.{layout.family}")
+    from hardtack.runtime.families.pieces import one_graph
+
+    with one_graph():
+        return family.draw(layout, weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hardtack.runtime.instructions import read_instructions
 from hardtack.spec.lock import LockedModel
 
 LIBRARY = Path(__file__).with_name("libhardtack_native.so")
@@ -14,8 +15,8 @@ PACKS = "native"
 
 
 def installed() -> bool:
-    """Whether there is a library, whatever the machine makes of it."""
-    return LIBRARY.is_file()
+    """Whether there is a library, and a CPU that it may be for: all that can be told without importing more."""
+    return LIBRARY.is_file() and read_instructions().tiles
 
 
 @dataclass(frozen=True)
