@@ -55,7 +55,7 @@ HARDTACK_API int32_t hardtack_is_double(void);
 HARDTACK_API const char* hardtack_cpu_lacks(void);
 /* Asks the kernel to let this process use tiles. Why it does not; NULL: it does. */
 HARDTACK_API const char* hardtack_permission_lacks(void);
-/* Whether the CPU's tiles give what their definition says, to the last bit. Only where the two above found nothing. */
+/* Whether the CPU's tiles give what their definition says, within rounding. Only where the two above found nothing. */
 HARDTACK_API int32_t hardtack_tiles_agree(void);
 
 /* Rounds to bf16: `count` is a multiple of 16. */

@@ -4,6 +4,7 @@
 #include "abi.h"
 #include "attention.h"
 #include "crew.h"
+#include "dot_in_plain.h"
 #include "lines.h"
 
 using namespace hardtack;
