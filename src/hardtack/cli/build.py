@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hardtack.build.choose import Chosen, Tried
+from hardtack.build.workshop import Chosen, Tried
 from hardtack.cli.output import Talk, print_json, reporting, size, table
 from hardtack.cli.progress import Bar
 from hardtack.project import Project
