@@ -1,8 +1,9 @@
 """Which variant a model runs in: made or taken from the store, measured, raced, and accepted or not.
 
-``fp32`` is the reference and needs nothing. ``bf16`` is drawn from the snapshot and only measured. ``int8`` takes the
-first way whose loss keeps to the gate. ``auto`` asks the CPU whether int8 is worth trying, and takes it only where it
-keeps to the gate *and* is faster here than what would run otherwise, by :data:`MARGIN`.
+``fp32`` is the reference and needs nothing. ``bf16`` is drawn from the snapshot and only measured; for the native
+engine it is packed, see :mod:`hardtack.build.tiles`. ``int8`` takes the first way whose loss keeps to the gate.
+``auto`` asks the CPU whether int8 is worth trying, and takes it only where it keeps to the gate *and* is faster here
+than what would run otherwise, by :data:`MARGIN`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from hardtack.build.gate import Verdict, hold
 from hardtack.build.quantize import quantize
 from hardtack.build.recipe import WAYS, build_key, build_text, parse_recipe
 from hardtack.build.texts import Texts
+from hardtack.build.tiles import choose_tiles, runs_from_tiles
 from hardtack.build.variant import check_build, is_whole, lock_build, make, record_loss, record_speed
 from hardtack.build.workshop import Chosen, Tried, Workshop, gate_missed, verdict_on
 from hardtack.errors import GateMissed, Mismatch, Misused, Unable
-from hardtack.runtime.builds import key_of
+from hardtack.runtime.builds import is_tiles, key_of
 from hardtack.runtime.instructions import Native
 from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.manager import Model
@@ -51,8 +53,11 @@ def choose(
         GateMissed: the precision that was asked for loses too much.
         Mismatch: the lock's build was made here again, and is not the same.
         Misused: NNCF is wanted and not installed.
+        UnsupportedModel: the native engine is asked for, and runs this model nowhere.
     """
     exports = model.engine is not EngineName.TORCH and model.precision in (Precision.AUTO, Precision.FP32)
+    if runs_from_tiles(model, source, again=again):
+        return choose_tiles(model, source, gate_texts, shop, again=again)
     if exports and not is_drawn(model, source):
         return _export(model, source, gate_texts, shop, again)
     bench = _Bench(model, source, calibration, gate_texts, shop, again)
@@ -62,7 +67,7 @@ def choose(
         bench.open(stack)
         if not bench.drawn and (model.precision in _BUILT or bench.usual.engine.precision == "int8"):
             return bench.take_shipped()
-        locked = next(iter(() if again else model.builds), None)
+        locked = None if again else next((build for build in model.builds if not is_tiles(build)), None)
         if locked is not None:
             return bench.keep(locked)
         if model.precision not in _BUILT:

@@ -27,7 +27,7 @@ def command(keys: tuple[str, ...], again: bool, as_json: bool, quiet: bool) -> N
     talk = Talk(quiet=quiet or as_json)
 
     def note(tried: Tried) -> None:
-        figures = "  ".join(str(figure) for figure in tried.figures)
+        figures = "  ".join(str(figure) for figure in tried.figures) or "not measured"
         talk.say(f"{tried.key}: {tried.variant}: {figures}\n    {size(tried.size)}, {tried.why}")
 
     chosen = Project.here(progress=Bar(talk)).build(keys, again=again, note=note)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hardtack.places import PACKS
 from hardtack.runtime.instructions import read_instructions
 from hardtack.spec.lock import LockedModel
 
 LIBRARY = Path(__file__).with_name("libhardtack_native.so")
 """Where a wheel, or an installation from source, puts the library."""
-PACKS = "native"
-"""The folder of packs, beside the store's folder of builds."""
 
 
 def installed() -> bool:
