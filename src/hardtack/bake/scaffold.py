@@ -20,8 +20,11 @@ from hardtack.spec.lock import Lock, LockedModel
 from hardtack.spec.text_file import write_atomically
 from hardtack.spec.words import Precision
 
-# the environment of the stage before has no pip of its own
-_INT8 = f'RUN python3 -m pip --python "$(command -v python3)" install --no-cache-dir "hardtack[int8]=={__version__}"'
+# the environment of the stage before comes first and has no pip of its own: the base's installs into it
+_INT8 = (
+    'RUN PATH="${PATH#/opt/hardtack/bin:}" python3 -m pip --python "$(command -v python3)"'
+    f' install --no-cache-dir "hardtack[int8]=={__version__}"'
+)
 _NAME = re.compile(r"@([a-z]+)@")
 
 
