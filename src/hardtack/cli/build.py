@@ -1,4 +1,4 @@
-"""``hardtack build``: find out what each model runs in; make int8 where it pays, and measure what it loses."""
+"""``hardtack build``: find out what each model runs in; make what that takes, and measure what it loses."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def command(keys: tuple[str, ...], again: bool, as_json: bool, quiet: bool) -> N
     Int8 is quantised by NNCF (the extra [int8]) in a process of its own, compared with fp32 on texts that it was not
     calibrated on, and held to the manifest's gate. Under precision = "auto" this CPU decides, by what it has and by a
     race; a precision that the manifest names is built or refused: exit 1 where it misses its gate.
+
+    What the native engine runs is packed in tile order: with engine = "native" on any CPU, under "auto" where that
+    engine can run. Its loss is measured where it can, and is not measured elsewhere.
     """
     talk = Talk(quiet=quiet or as_json)
 

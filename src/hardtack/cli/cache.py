@@ -55,7 +55,10 @@ def command(ctx: click.Context, as_json: bool, quiet: bool) -> None:
 @click.option("--gone", is_flag=True, help="Projects whose folder went keep nothing any more.")
 @reporting
 def prune_command(yes: bool, dry_run: bool, gone: bool, as_json: bool, quiet: bool) -> None:
-    """Remove what hardtack brought and no known project's lock names any more. What others brought stays."""
+    """Remove what hardtack brought, or packed for the native engine, and no known project's lock names any more.
+
+    What others brought stays, and so do builds.
+    """
     talk = Talk(quiet=quiet or as_json)
     store = _store()
     really = yes and not dry_run
