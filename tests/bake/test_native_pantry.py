@@ -39,7 +39,7 @@ AMX = "amx_bf16" in Path("/proc/cpuinfo").read_text().split()
 
 def able(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "ability", lambda: Ability(double()))
-    monkeypatch.setattr(choosing, "installed", lambda: True)
+    monkeypatch.setattr(choosing, "missing", lambda: None)
 
 
 Make = Callable[..., Project]

@@ -40,7 +40,7 @@ WORDS = ("the cat sits", "a dog turns on the light", "kitchen window opens", "wa
 
 def able(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "ability", lambda: Ability(double()))
-    monkeypatch.setattr(choosing, "installed", lambda: True)
+    monkeypatch.setattr(choosing, "missing", lambda: None)
 
 
 @pytest.fixture(scope="module")

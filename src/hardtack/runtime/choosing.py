@@ -18,7 +18,7 @@ from hardtack.errors import HardtackError, NotDrawn, UnsupportedModel
 from hardtack.runtime.builds import key_of, left_ashore, tiles_of
 from hardtack.runtime.engines.interface import Engine
 from hardtack.runtime.layout import Layout
-from hardtack.runtime.native.shelf import Shelf, installed
+from hardtack.runtime.native.shelf import Shelf, missing
 from hardtack.runtime.read_layout import read_layout
 from hardtack.runtime.weights import Weights
 from hardtack.spec.lock import LockedModel
@@ -139,8 +139,8 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
 
 def _why_not_native(layout: Layout, wish: Wish) -> str | None:
     """Why our own engine does not run the model here; None: it does."""
-    if wish.engine is EngineName.AUTO and not installed():
-        return "its library is not installed"
+    if wish.engine is EngineName.AUTO and (lack := missing()) is not None:
+        return lack
     # this is imported only where it may be of use
     from hardtack.runtime.engines import native
     from hardtack.runtime.native import library

@@ -30,7 +30,7 @@ from tests.runtime.fakes import lock_of
 @pytest.fixture(autouse=True)
 def _able(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "ability", lambda: Ability(double()))
-    monkeypatch.setattr(choosing, "installed", lambda: True)
+    monkeypatch.setattr(choosing, "missing", lambda: None)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ TEXTS = ["the cat sits", "light on"]
 @pytest.fixture(autouse=True)
 def _able(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "ability", lambda: Ability(double()))
-    monkeypatch.setattr(choosing, "installed", lambda: True)
+    monkeypatch.setattr(choosing, "missing", lambda: None)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def model(directory: Path, tmp_path: Path) -> LockedModel:
 
 
 def unable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "ability", lambda: Ability(None, "the CPU has no AMX"))
+    monkeypatch.setattr(library, "ability", lambda: Ability(None, "no leave to use tiles"))
 
 
 def load(model: LockedModel, folder: Path, options: Options | None = None) -> Embedder:
@@ -131,20 +131,20 @@ def test_a_mapping_that_is_not_whole(model: LockedModel, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("able", "installed", "precision", "says"),
+    ("able", "missing", "precision", "says"),
     [
-        (False, True, Precision.AUTO, "the CPU has no AMX"),
-        (True, False, Precision.AUTO, "its library is not installed"),
-        (True, True, Precision.FP32, "it executes bf16, not fp32"),
+        (False, None, Precision.AUTO, "no leave to use tiles"),
+        (True, "its library is not installed", Precision.AUTO, "its library is not installed"),
+        (True, None, Precision.FP32, "it executes bf16, not fp32"),
     ],
 )
 def test_under_auto_the_snapshot_runs_where_the_engine_does_not_and_one_line_says_so(
-    able: bool, installed: bool, precision: Precision, says: str, model: LockedModel, tmp_path: Path,
+    able: bool, missing: str | None, precision: Precision, says: str, model: LockedModel, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     if not able:
         unable(monkeypatch)
-    monkeypatch.setattr(choosing, "installed", lambda: installed)
+    monkeypatch.setattr(choosing, "missing", lambda: missing)
     caplog.set_level(logging.INFO, "hardtack")
     with closing(load(model, tmp_path, Options(precision=precision))) as made:
         assert made.engine.name == "openvino"
