@@ -167,7 +167,8 @@ def _values(plan: Plan) -> dict[str, str]:
     native = [model for model in loading if model.engine is EngineName.NATIVE]
     lean = bool(loading) and all(model in native and tiles_of(model) is not None for model in loading)
     quantised = any(model.precision is Precision.INT8 or not all(map(is_tiles, model.builds)) for model in models)
-    built = quantised or any(model.builds for model in models)
+    # by name, so that what `auto` left as it is is not decided anew where an image is made
+    built = [model.key for model in models if model.precision is Precision.INT8 or model.builds]
     size = sum(file.size for model in models for file in model.everything())
     return {
         "keys": ", ".join(model.key for model in models),
@@ -177,7 +178,7 @@ def _values(plan: Plan) -> dict[str, str]:
         "requirement": f"hardtack[serve]=={__version__}",
         "pantry": home,
         "extras": _INT8 if quantised else "",
-        "build": " && hardtack build" if built else "",
+        "build": f" && hardtack build {' '.join(built)}" if built else "",
         "unproven": _UNPROVEN if native else "",
         "proof": "verify" if native else "prove",
         "lean": _LEAN if lean else "",
