@@ -216,7 +216,7 @@ def test_the_command_line_says_what_nobody_has_seen_run(
 ) -> None:
     monkeypatch.chdir(project.folder)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    says = "emb: only the native engine reads it, and as here the tests keep to openvino, nothing has"
+    says = "emb: not loaded, since only the native engine reads it, and here the tests keep to openvino"
     listed = CliRunner().invoke(cli, ["list"]).output
     assert "build: bf16 by tiles/1" in listed
     assert "loss: not measured" in listed

@@ -19,7 +19,7 @@ from hardtack.build.texts import Texts, read_texts
 from hardtack.build.tiles import packed_build
 from hardtack.build.variant import check_build, describe_builds
 from hardtack.build.workshop import Chosen, Tried, Workshop
-from hardtack.errors import GateMissed, Mismatch, NotDrawn, UnsupportedModel
+from hardtack.errors import GateMissed, Mismatch, ModelNotFound, NotDrawn, UnsupportedModel
 from hardtack.runtime import choosing
 from hardtack.runtime.builds import is_tiles, key_of
 from hardtack.runtime.instructions import Native
@@ -229,6 +229,12 @@ def test_a_model_that_is_not_the_locks_is_not_packed(bench: Bench) -> None:
         bench.choose()
     assert refused.value.where == str(weights)
     assert not any(bench.builds.iterdir())
+
+
+def test_a_model_that_is_not_here_is_said_to_be_missing(bench: Bench) -> None:
+    shutil.rmtree(bench.folder / "model")
+    with pytest.raises(ModelNotFound):
+        bench.choose()
 
 
 def test_whatever_decides_the_bytes_decides_the_key(bench: Bench) -> None:

@@ -16,9 +16,11 @@ from hardtack.build.texts import Texts
 from hardtack.build.variant import check_build, lock_build, make, record_loss_beside, record_speed
 from hardtack.build.workshop import Chosen, Tried, Workshop, gate_missed, verdict_on
 from hardtack.errors import Mismatch, NotDrawn
+from hardtack.runtime.admission import check
 from hardtack.runtime.builds import TILES, key_of, tiles_of
 from hardtack.runtime.checking import Files
 from hardtack.runtime.engines import native
+from hardtack.runtime.layout import Layout
 from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.manager import Model
 from hardtack.runtime.native import library
@@ -106,19 +108,26 @@ def packed_build(model: LockedModel, source: Path, builds: Path, *, again: bool 
 
     Raises:
         UnsupportedModel: the native engine runs this model nowhere.
+        ModelNotFound: its directory is not there.
         Mismatch: the model's files are not the lock's; or the lock's build comes out otherwise.
         DiskError: it could not be written.
     """
     locked = None if again else tiles_of(model)
     if locked is not None and check_build(locked, builds).good:
         return locked
-    layout = read_layout(source, model.task, overrides=model.overrides, weights=model.weights)
-    if (why := native.unfit(layout, model.precision)) is not None:
-        raise native.refuse(layout, why, f"hardtack lock  # after another engine or precision for {model.key}")
-    recipe = Recipe(TILES_WAY, VERSION)
-    text = build_text(model, layout, Precision.BF16, recipe)
-    # what lies there and no lock names is not asked: packing takes a second
-    place = make(builds, build_key(text, Precision.BF16), text, lambda out: _pack(model, source, out / TILES))
+    check(source, model.task, model, strict=False)
+    mend = "hardtack lock" if model.source == "local" else "hardtack pull"
+    with Files(source, model.files, Verify.FULL, mend) as files:
+        files.look()
+        layout = read_layout(source, model.task, overrides=model.overrides, weights=model.weights)
+        if (why := native.unfit(layout, model.precision)) is not None:
+            raise native.refuse(layout, why, f"hardtack lock  # after another engine or precision for {model.key}")
+        recipe = Recipe(TILES_WAY, VERSION)
+        text = build_text(model, layout, Precision.BF16, recipe)
+        # what lies there and no lock names is not asked: packing takes a second
+        place = make(
+            builds, build_key(text, Precision.BF16), text, lambda out: _pack(layout, files, out / TILES, model.digest)
+        )
     build = lock_build(place, str(recipe), Precision.BF16)
     if locked is not None and build != locked:
         raise Mismatch(
@@ -129,18 +138,14 @@ def packed_build(model: LockedModel, source: Path, builds: Path, *, again: bool 
     return build
 
 
-def _pack(model: LockedModel, source: Path, file: Path) -> None:
+def _pack(layout: Layout, files: Files, out: Path, digest: str) -> None:
     """Write a model's pack once all of its files were found to be the lock's."""
     functions = library.ability().library
-    mend = "hardtack lock" if model.source == "local" else "hardtack pull"
-    with Files(source, model.files, Verify.FULL, mend) as files:
-        files.look()
-        layout = read_layout(source, model.task, overrides=model.overrides, weights=model.weights)
-        shape, weights = read_shape(layout), open_weights(layout)
-        files.start(mappings_of(weights, source))
-        packed = pack(shape, read_arrays(layout, weights, shape, NUMPY if functions is None else functions.tiler))
-        files.finish()
-    write_packed(file, packed, model.digest)
+    shape, weights = read_shape(layout), open_weights(layout)
+    files.start(mappings_of(weights, layout.directory))
+    packed = pack(shape, read_arrays(layout, weights, shape, NUMPY if functions is None else functions.tiler))
+    files.finish()
+    write_packed(out, packed, digest)
 
 
 def _measured(model: LockedModel, source: Path, build: LockedBuild, texts: Texts, shop: Workshop) -> Tried:

@@ -96,8 +96,8 @@ def _say_unseen(lock: Lock, talk: Talk) -> None:
     for model in filter(left_ashore, lock.models):
         able = library.ability()
         if able.library is None:
-            talk.say(f"{model.key}: only the native engine reads it, and as here {able.why_not}, nothing has: "
-                     "hardtack prove, on a CPU with AMX")  # fmt: skip
+            talk.say(f"{model.key}: not loaded, since only the native engine reads it, and here {able.why_not}; "
+                     "on a CPU with AMX: hardtack prove")  # fmt: skip
 
 
 def _plain(stock: Stock, image: Image, pushed: tuple[int, int] | None) -> dict[str, object]:
