@@ -73,7 +73,7 @@ def in_two_files(model: Path) -> None:
         shard = f"model-{number + 1:05}-of-00002.safetensors"
         write_safetensors(model / shard, {name: tensors[name] for name in part})
         index |= dict.fromkeys(part, shard)
-    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    (model / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
 
 
 @pytest.fixture
