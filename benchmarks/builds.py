@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def _pantry(folder: Path) -> Path:
-    from hardtack.build.choose import Tried
+    from hardtack.build.workshop import Tried
     from hardtack.places import Store
     from hardtack.project import Project
     from hardtack.supply.hub import Hub

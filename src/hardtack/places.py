@@ -15,6 +15,10 @@ from hardtack.settings import Policy, Settings
 from hardtack.spec.lock import LOCK_NAME, MANIFEST_NAME, LockedModel
 from hardtack.spec.text_file import unreadable
 
+PACKS = "native"
+"""The folder of packed weights, beside the store's folder of builds."""
+_PACK_DIGITS = 32
+
 
 @dataclass(frozen=True)
 class Store:
@@ -41,6 +45,11 @@ class Store:
         """The folder of builds, each in one named by its key."""
         return self.own / "builds"
 
+    @property
+    def packs(self) -> Path:
+        """The folder of packed weights that the native engine keeps for models without a build of them."""
+        return self.own / PACKS
+
 
 @dataclass(frozen=True)
 class Place:
@@ -53,6 +62,11 @@ class Place:
 
     directory: Path
     source: str
+
+
+def pack_prefix(digest: str) -> str:
+    """How the names of a model's packs begin in :attr:`Store.packs`, by the digest of its files."""
+    return digest.removeprefix("sha256:")[:_PACK_DIGITS] + "-"
 
 
 def store_of(settings: Settings) -> Store:

@@ -15,8 +15,9 @@ from hardtack.bake.oci import Image, write_image
 from hardtack.bake.oci_base import Base
 from hardtack.bake.pantry import Baked, bake
 from hardtack.bake.stock import Origins, Shape, Stock, take_stock
-from hardtack.build.choose import Chosen, Tried, Workshop, choose
+from hardtack.build.choose import choose
 from hardtack.build.keeping import keep_builds, texts_of
+from hardtack.build.workshop import Chosen, Tried, Workshop
 from hardtack.errors import ManifestError, StaleLock
 from hardtack.offline.apart import run_apart
 from hardtack.offline.prove import Proof, prove

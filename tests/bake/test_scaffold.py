@@ -17,8 +17,8 @@ from hardtack.bake.registry import Registry
 from hardtack.bake.scaffold import TEMPLATES, Kind, Memory, Plan, estimated_memory, fill, put, rounded, scaffold
 from hardtack.cli.scaffold import needed_memory, pin
 from hardtack.errors import Misused
-from hardtack.spec.lock import Lock, LockedFile, LockedModel
-from hardtack.spec.words import Precision, Task
+from hardtack.spec.lock import Lock, LockedBuild, LockedFile, LockedModel
+from hardtack.spec.words import EngineName, Precision, Task
 from tests.bake.registry import FakeRegistry
 from tests.voyage import Voyage
 
@@ -32,11 +32,15 @@ def model(key: str, task: Task, **more: object) -> LockedModel:
 
 
 EMB, RERANK = model("emb", Task.EMBED), model("rerank", Task.RERANK)
+TILES = LockedBuild("tiles/1", Precision.BF16, "", (LockedFile("hardtack/bf16-0/weights.tiles", 45 << 20, "0" * 64),))
 CASES = {
     "one-of-each-task": (EMB, RERANK, model("classify", Task.CLASSIFY), LockedModel("llm", Task.EXTERNAL, note="x")),
     "paths-outside-of-models": (model("ocr", Task.FILES, path="/app/models/ocr"), EMB),
     "int8-and-a-local-model": (
         replace(RERANK, precision=Precision.INT8), model("own", Task.EMBED, repo="./own", source="local", commit=""),
+    ),
+    "native-alone": (
+        replace(EMB, engine=EngineName.NATIVE, builds=(TILES,)), model("ocr", Task.FILES, path="/models/ocr"),
     ),
 }  # fmt: skip
 
@@ -69,6 +73,28 @@ def test_no_heredoc_and_no_syntax_line(case: str) -> None:
         assert "# syntax" not in text, path
         if "Dockerfile" in path:
             assert f"ARG BASE={BASE}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("models", "lean", "proof", "extras"),
+    [
+        ((replace(EMB, engine=EngineName.NATIVE, builds=(TILES,)), RERANK), False, "verify", False),
+        ((replace(EMB, engine=EngineName.NATIVE),), False, "verify", False),  # it packs what the pantry has
+        ((replace(EMB, builds=(TILES,)),), False, "prove", False),  # elsewhere openvino runs it
+        ((replace(EMB, builds=(replace(TILES, recipe="static/1", files=()),)),), False, "prove", True),
+        ((replace(EMB, engine=EngineName.NATIVE, builds=(TILES,)),), True, "verify", False),
+        ((model("ocr", Task.FILES),), False, "prove", False),
+    ],
+)
+def test_openvino_stays_behind_only_where_nothing_is_left_to_it(
+    models: tuple[LockedModel, ...], lean: bool, proof: str, extras: bool
+) -> None:
+    text = scaffold(Kind.DOCKER, Plan(Lock("", models), Memory(64, "")))["Dockerfile"]
+    assert ("uninstall --yes openvino" in text) is lean
+    assert f"COPY --from={'lean' if lean else 'env'} /opt/hardtack /opt/hardtack\nENV" in text
+    assert f"RUN hardtack {proof} /image/models\n" in text
+    assert ("hardtack[int8]" in text) is extras
+    assert ("hardtack build" in text) is any(model.builds for model in models)
 
 
 def test_a_line_of_a_name_alone_goes_with_it() -> None:

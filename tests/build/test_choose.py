@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hardtack.build.choose import Chosen, Tried, Workshop, choose
+from hardtack.build.choose import choose
 from hardtack.build.quantize import recipe_here
 from hardtack.build.recipe import WAYS
 from hardtack.build.texts import GATE, Texts, read_texts
+from hardtack.build.workshop import Chosen, Tried, Workshop
 from hardtack.errors import GateMissed, Mismatch, Misused, Refused, Unable
 from hardtack.runtime.builds import key_of
 from hardtack.runtime.embedder import Embedder

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hardtack.build.choose import Workshop, choose
+from hardtack.build.choose import choose
 from hardtack.build.export import EXPORT, PARITY, export_recipe, exported, is_drawn
 from hardtack.build.recipe import Recipe, parse_recipe
 from hardtack.build.texts import CALIBRATION, GATE, read_texts
+from hardtack.build.workshop import Workshop
 from hardtack.errors import Misused, Unable
 from hardtack.offline.apart import run_apart
 from hardtack.runtime import choosing

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hardtack.build.choose import Workshop, choose
+from hardtack.build.choose import choose
 from hardtack.build.texts import CALIBRATION, GATE, read_texts
+from hardtack.build.workshop import Workshop
 from hardtack.offline.apart import run_apart
 from hardtack.offline.guard import can_guard
 from hardtack.runtime.load import load_model

@@ -24,9 +24,19 @@ def test_a_recipe_survives_the_lock(way: str) -> None:
     assert parse_recipe(str(recipe), "emb") == recipe
 
 
+def test_tiles_are_of_no_package_and_no_texts() -> None:
+    recipe = Recipe("tiles", 1)
+    assert str(recipe) == "tiles/1"
+    assert parse_recipe("tiles/1", "emb") == recipe
+
+
 @pytest.mark.parametrize(
-    "text", ["", "static", "static/x openvino=1 nncf=2", "a/1 openvino=1 nncf=2 calibration=sha256:12"]
-)
+    "text",
+    [
+        "", "static", "static/x openvino=1 nncf=2", "a/1 openvino=1 nncf=2 calibration=sha256:12", "static/1",
+        "static/1 nncf=2", "tiles", "tiles/1 openvino=1",
+    ],
+)  # fmt: skip
 def test_what_is_no_recipe_is_refused(text: str) -> None:
     with pytest.raises(LockError) as refused:
         parse_recipe(text, "emb")
@@ -57,3 +67,15 @@ def test_whatever_decides_the_bytes_decides_the_key(tmp_path: Path) -> None:
     assert len({key(), *others}) == 1 + len(others)
     assert key() == key(replace(MODEL, key="another", license="mit"))  # what decides no byte
     assert key().startswith("int8-")
+
+
+def test_builds_that_were_locked_before_keep_their_names(tmp_path: Path) -> None:
+    """A build is found by its name: what is said of a new kind must not change the text of the others."""
+    layout = read_layout(make_bert(tmp_path / "m"), Task.EMBED)
+    text = build_text(MODEL, layout, Precision.INT8, RECIPE, DIGEST)
+    assert [line.split(" = ")[0] for line in text.splitlines()[1:]] == [
+        "version", "source", "task", "pooling", "normalize", "max-length", "precision", "recipe", "recipe-version",
+        "openvino", "nncf", "calibration", "gate-texts",
+    ]  # fmt: skip
+    export = build_text(MODEL, layout, Precision.FP32, Recipe("export", 1, "2026.4.1", torch="2/5"), DIGEST)
+    assert export.splitlines()[-2:] == ['calibration = ""', f'gate-texts = "{DIGEST}"']

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hardtack.build.choose import Workshop
+from hardtack.build.workshop import Workshop
 from hardtack.errors import GateMissed, Mismatch, ModelNotFound
 from hardtack.loaders import load_embedder
 from hardtack.offline.prove import check_pantry

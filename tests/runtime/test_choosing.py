@@ -70,7 +70,7 @@ def test_what_no_engine_is(wish: Wish, tmp_path: Path) -> None:
 
 def able(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "ability", lambda: Ability(double()))
-    monkeypatch.setattr(choosing, "installed", lambda: True)
+    monkeypatch.setattr(choosing, "missing", lambda: None)
 
 
 @pytest.mark.parametrize("engine", [EngineName.AUTO, EngineName.NATIVE])

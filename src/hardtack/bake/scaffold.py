@@ -16,12 +16,23 @@ from pathlib import Path, PurePosixPath
 from hardtack import __version__
 from hardtack.bake.berths import berthed
 from hardtack.errors import Misused
+from hardtack.runtime.builds import is_tiles, tiles_of
 from hardtack.spec.lock import Lock, LockedModel
 from hardtack.spec.text_file import write_atomically
-from hardtack.spec.words import Precision
+from hardtack.spec.words import EngineName, Precision
 
-# the environment of the stage before has no pip of its own
-_INT8 = f'RUN python3 -m pip --python "$(command -v python3)" install --no-cache-dir "hardtack[int8]=={__version__}"'
+# the environment of the stage before comes first and has no pip of its own: the base's installs into it
+_INT8 = (
+    'RUN PATH="${PATH#/opt/hardtack/bin:}" python3 -m pip --python "$(command -v python3)"'
+    f' install --no-cache-dir "hardtack[int8]=={__version__}"'
+)
+_UNPROVEN = "# Every byte; what the native engine runs is proven where it runs, on a CPU with AMX: see above."
+_LEAN = """
+# The native engine runs every model of the lock: OpenVINO, which gave the golden answers in fp32, stays behind.
+FROM ${BASE} AS lean
+COPY --from=env /opt/hardtack /opt/hardtack
+RUN python3 -m pip --python /opt/hardtack/bin/python uninstall --yes openvino openvino-telemetry \\
+ && /opt/hardtack/bin/python -c 'import hardtack.serve.server, hardtack.runtime.engines.native'"""
 _NAME = re.compile(r"@([a-z]+)@")
 
 
@@ -152,7 +163,12 @@ def rounded(mebibytes: float) -> int:
 def _values(plan: Plan) -> dict[str, str]:
     lock, home = berthed(plan.lock, whole_image=True)
     models = [model for model in lock.models if model.task.pulls]
-    built = any(model.precision is Precision.INT8 or model.builds for model in models)
+    loading = [model for model in models if model.task.loads]
+    native = [model for model in loading if model.engine is EngineName.NATIVE]
+    lean = bool(loading) and all(model in native and tiles_of(model) is not None for model in loading)
+    quantised = any(model.precision is Precision.INT8 or not all(map(is_tiles, model.builds)) for model in models)
+    # by name, so that what `auto` left as it is is not decided anew where an image is made
+    built = [model.key for model in models if model.precision is Precision.INT8 or model.builds]
     size = sum(file.size for model in models for file in model.everything())
     return {
         "keys": ", ".join(model.key for model in models),
@@ -161,8 +177,12 @@ def _values(plan: Plan) -> dict[str, str]:
         "image": plan.image,
         "requirement": f"hardtack[serve]=={__version__}",
         "pantry": home,
-        "extras": _INT8 if built else "",
-        "build": " && hardtack build" if built else "",
+        "extras": _INT8 if quantised else "",
+        "build": f" && hardtack build {' '.join(built)}" if built else "",
+        "unproven": _UNPROVEN if native else "",
+        "proof": "verify" if native else "prove",
+        "lean": _LEAN if lean else "",
+        "runs": "lean" if lean else "env",
         "copies": _copies(plan, models),
         "layers": "\n".join(_layers(models, home)),
         "memory": str(plan.memory.mebibytes),

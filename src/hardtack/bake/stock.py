@@ -1,7 +1,8 @@
 """What a pantry holds, decided before a byte of it is written: its lock, and where each file comes from.
 
-Each model is loaded once from just the files that will be aboard, and answers the golden texts. A pantry on a disk and
-an image are the same stock, laid down by two hands: :mod:`hardtack.bake.pantry` and :mod:`hardtack.bake.oci`.
+Each model is loaded once from just the files that will be aboard, and answers the golden texts; where only the native
+engine reads those, its snapshot answers, and they are loaded where that engine can run. A pantry on a disk and an image
+are the same stock, laid down by two hands: :mod:`hardtack.bake.pantry` and :mod:`hardtack.bake.oci`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from hardtack.bake.items import Item
 from hardtack.bake.slim import slimmed
 from hardtack.errors import Mismatch
 from hardtack.runtime import golden
-from hardtack.runtime.builds import FOLDER, wanted_build, within
+from hardtack.runtime.builds import FOLDER, carried_build, left_ashore, within
 from hardtack.runtime.load import Options, load_model
+from hardtack.runtime.manager import Model
+from hardtack.runtime.native import library
 from hardtack.spec.hub_cache import cache_files
 from hardtack.spec.lock import Lock, LockedModel
 from hardtack.spec.lock_text import render_lock
 from hardtack.spec.pantry_digest import pantry_digest
-from hardtack.spec.words import Precision
+from hardtack.spec.words import EngineName, Precision
 
 
 class Arrangement(StrEnum):
@@ -141,27 +144,39 @@ def _take(model: LockedModel, origins: Origins, shape: Shape, answers: Answers) 
     for file in model.files:
         Item(file, source).look(model)
     kept = slimmed(model, source) if shape.slim else model
-    items = [Item(file, source) for file in kept.files]
-    items += [Item(f, origins.code[code.repo], beneath=code.folder) for code in kept.code for f in code.files]
-    # a build that the lock names is carried or the bake fails, under `auto` too: same lock, same bytes
-    precision = kept.builds[0].precision if kept.builds else kept.precision
-    build = wanted_build(kept, precision, source, kept.source, origins.builds) if kept.task.loads else None
+    beside = [Item(f, origins.code[code.repo], beneath=code.folder) for code in kept.code for f in code.files]
+    build = carried_build(kept, origins.builds) if kept.task.loads else None
     if build is not None:
-        items += [Item(file, build.root, beneath=FOLDER, mend=build.mend) for file in within(build.locked)]
+        beside += [Item(file, build.root, beneath=FOLDER, mend=build.mend) for file in within(build.locked)]
+    items = [*(Item(file, source) for file in kept.files), *beside]
     if not kept.task.loads:
         return Aboard(kept, tuple(items))
+    # what is slim for the native engine alone has nothing to answer with in fp32; its snapshot has
+    ashore = left_ashore(kept)
+    asked, whole = (model, [*(Item(f, source) for f in model.files), *beside]) if ashore else (kept, items)
     # in fp32 whatever the model will be executed in: the reference is what precision is held against
-    plain = Options(precision=Precision.FP32, allow_code=model.key in origins.allow_code)
+    engine = EngineName.OPENVINO if model.engine is EngineName.NATIVE else EngineName.AUTO
+    plain = Options(engine, Precision.FP32, allow_code=model.key in origins.allow_code)
+    with _loaded(whole, asked, "store", plain) as loaded:
+        # by the whole model, so that a slim pantry has the answers of the full one
+        made = Item.made(golden.GOLDEN_NAME, answers.settle(model, loaded))
+    if ashore and library.ability().library is not None:
+        with _loaded(items, kept, "pantry", Options()):
+            pass
+    return Aboard(replace(kept, added=(made.file,)), (*items, made))
+
+
+@contextmanager
+def _loaded(items: list[Item], model: LockedModel, source: str, options: Options) -> Iterator[Model]:
+    """A model, loaded from just these files."""
     with _staged(items) as folder:
         try:
-            with closing(load_model(folder, kept.task, locked=kept, source="store", options=plain)) as loaded:
-                # by the whole model, so that a slim pantry has the answers of the full one
-                made = Item.made(golden.GOLDEN_NAME, answers.settle(model, loaded))
+            with closing(load_model(folder, model.task, locked=model, source=source, options=options)) as loaded:
+                yield loaded
         except Mismatch:
             for item in items:  # said of the file itself, not of the link
                 item.look(model, hashes=True)
             raise
-    return Aboard(replace(kept, added=(made.file,)), (*items, made))
 
 
 @contextmanager

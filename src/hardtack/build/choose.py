@@ -1,30 +1,30 @@
 """Which variant a model runs in: made or taken from the store, measured, raced, and accepted or not.
 
-``fp32`` is the reference and needs nothing. ``bf16`` is drawn from the snapshot and only measured. ``int8`` takes the
-first way whose loss keeps to the gate. ``auto`` asks the CPU whether int8 is worth trying, and takes it only where it
-keeps to the gate *and* is faster here than what would run otherwise, by :data:`MARGIN`.
+``fp32`` is the reference and needs nothing. ``bf16`` is drawn from the snapshot and only measured; for the native
+engine it is packed, see :mod:`hardtack.build.tiles`. ``int8`` takes the first way whose loss keeps to the gate.
+``auto`` asks the CPU whether int8 is worth trying, and takes it only where it keeps to the gate *and* is faster here
+than what would run otherwise, by :data:`MARGIN`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from hardtack.build.ask import Answers, ask
-from hardtack.build.child import Run
 from hardtack.build.export import PARITY, exported, is_drawn
-from hardtack.build.gate import Figure, Verdict, hold, judge
-from hardtack.build.quantize import quantize, recipe_here
-from hardtack.build.recipe import WAYS, Recipe, build_key, build_text, parse_recipe
-from hardtack.build.speed import race
+from hardtack.build.gate import Verdict, hold
+from hardtack.build.quantize import quantize
+from hardtack.build.recipe import WAYS, build_key, build_text, parse_recipe
 from hardtack.build.texts import Texts
+from hardtack.build.tiles import choose_tiles, runs_from_tiles
 from hardtack.build.variant import check_build, is_whole, lock_build, make, record_loss, record_speed
+from hardtack.build.workshop import Chosen, Tried, Workshop, gate_missed, verdict_on
 from hardtack.errors import GateMissed, Mismatch, Misused, Unable
-from hardtack.runtime import golden
-from hardtack.runtime.builds import key_of
-from hardtack.runtime.instructions import Native, read_instructions
+from hardtack.runtime.builds import is_tiles, key_of
+from hardtack.runtime.instructions import Native
 from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.manager import Model
 from hardtack.spec.lock import LockedBuild, LockedModel
@@ -34,71 +34,6 @@ MARGIN = 1.15
 """How many times as fast int8 must be under ``auto``: for less, the loss and the second copy are not worth it."""
 
 _BUILT = (Precision.AUTO, Precision.INT8)
-
-Race = Callable[[Mapping[str, Callable[[], object]]], dict[str, float]]
-
-
-@dataclass(frozen=True)
-class Tried:
-    """One variant and what it came to.
-
-    Attributes:
-        key: the model's.
-        variant: ``bf16``, or int8 and the way: ``int8 static``.
-        figures: its loss against fp32.
-        size: bytes of what is read: the weights, or the build.
-        speed: how many times as fast as the model in the precision that ``auto`` would take without a build.
-        accepted: whether it is what the model will run in.
-        why: one sentence.
-    """
-
-    key: str
-    variant: str
-    figures: tuple[Figure, ...]
-    size: int
-    speed: float
-    accepted: bool
-    why: str
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What a model will run in.
-
-    Attributes:
-        model: as it is to be locked.
-        precision: what it will be executed in on this machine.
-        why: one sentence.
-        tried: what was tried for that, in order.
-    """
-
-    model: LockedModel
-    precision: str
-    why: str
-    tried: tuple[Tried, ...]
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """What builds are made with.
-
-    Attributes:
-        builds: the store's folder of builds.
-        run: runs a process; a guarded one lets no network pass.
-        race: how speeds are compared; see :func:`~hardtack.build.speed.race`.
-        cpu: what this CPU multiplies natively.
-        recipe: what a way comes to with the packages that are installed.
-        tell: told what is being done, a line each.
-        note: told of every variant as soon as it is judged.
-    """
-
-    builds: Path
-    run: Run
-    race: Race = race
-    cpu: Callable[[], Native] = lambda: read_instructions().native
-    recipe: Callable[[str, Texts], Recipe] = recipe_here
-    tell: Callable[[str], None] = lambda _: None
-    note: Callable[[Tried], None] = lambda _: None
 
 
 def choose(
@@ -118,8 +53,11 @@ def choose(
         GateMissed: the precision that was asked for loses too much.
         Mismatch: the lock's build was made here again, and is not the same.
         Misused: NNCF is wanted and not installed.
+        UnsupportedModel: the native engine is asked for, and runs this model nowhere.
     """
     exports = model.engine is not EngineName.TORCH and model.precision in (Precision.AUTO, Precision.FP32)
+    if runs_from_tiles(model, source, again=again):
+        return choose_tiles(model, source, gate_texts, shop, again=again)
     if exports and not is_drawn(model, source):
         return _export(model, source, gate_texts, shop, again)
     bench = _Bench(model, source, calibration, gate_texts, shop, again)
@@ -129,7 +67,7 @@ def choose(
         bench.open(stack)
         if not bench.drawn and (model.precision in _BUILT or bench.usual.engine.precision == "int8"):
             return bench.take_shipped()
-        locked = next(iter(() if again else model.builds), None)
+        locked = None if again else next((build for build in model.builds if not is_tiles(build)), None)
         if locked is not None:
             return bench.keep(locked)
         if model.precision not in _BUILT:
@@ -286,9 +224,7 @@ class _Bench:
         return tried, lock_build(place, build.recipe, build.precision)
 
     def _judge(self, loaded: Model) -> Verdict:
-        drift = golden.compare(self.model.task, golden.ask(loaded), golden.ask(self.fp32), loaded.engine.precision,
-                               self.model.gate)  # fmt: skip
-        return judge(self.model.task, ask(loaded, self.texts), self.reference, self.model.gate, drift)
+        return verdict_on(self.model, loaded, self.fp32, self.reference, self.texts)
 
     def _load(self, precision: Precision, build: LockedBuild | None = None) -> Model:
         model = replace(self.plain, builds=(build,) if build else ())
@@ -306,12 +242,4 @@ class _Bench:
         return Chosen(model, precision, why, tuple(self.tried))
 
     def _missed(self) -> GateMissed:
-        best = self.tried[-1]
-        missed = [figure for figure in best.figures if not figure.good]
-        return GateMissed(
-            f"{self.model.key!r} loses more in {self.model.precision.value} than its gate allows",
-            where=f"{self.model.key}: {best.variant}",
-            expected=", ".join(f"{f.name} {'at most' if f.most else 'at least'} {f.limit:g}" for f in missed),
-            found=", ".join(f"{f.name} {f.value:.4f}" for f in missed),
-            mend=f'hardtack lock  # after precision = "auto", or another gate, for {self.model.key}',
-        )  # fmt: skip
+        return gate_missed(self.model, self.tried[-1])

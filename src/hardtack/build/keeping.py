@@ -7,9 +7,10 @@ from pathlib import Path
 
 from hardtack.build.recipe import parse_recipe
 from hardtack.build.texts import CALIBRATION, GATE, Texts, read_texts
+from hardtack.runtime.builds import is_tiles
 from hardtack.spec.lock import Lock, LockedBuild, LockedModel
 from hardtack.spec.manifest import Manifest, WantedModel
-from hardtack.spec.words import Precision
+from hardtack.spec.words import EngineName, Precision
 
 
 def texts_of(want: WantedModel, folder: Path) -> tuple[Texts, Texts]:
@@ -51,8 +52,10 @@ def kept(old: LockedModel, new: LockedModel, calibration: str) -> tuple[LockedBu
     """
     if (old.digest, old.task, old.overrides) != (new.digest, new.task, new.overrides):
         return ()
+    # tiles are the native engine's alone, graphs openvino's
+    others = {True: (EngineName.OPENVINO, EngineName.TORCH), False: (EngineName.NATIVE,)}
     return tuple(
         build for build in old.builds
-        if new.precision in (Precision.AUTO, build.precision)
+        if new.precision in (Precision.AUTO, build.precision) and new.engine not in others[is_tiles(build)]
         and parse_recipe(build.recipe, old.key).calibration in ("", calibration)
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Recipes: the ways to quantise, and the text that says all that decides a build's bytes and gives it its name.
+"""Recipes: how a build is made, and the text that says all that decides its bytes and gives it its name.
 
 That text heads the build's ``build.toml``, and its hash is the build's key (DESIGN §5.4). What the build loses stands
 below it, and its seconds nowhere: they would make an image differ from machine to machine.
@@ -19,7 +19,7 @@ from hardtack.spec.toml_write import toml_value
 from hardtack.spec.words import Precision
 
 _DIGITS = 16
-_LOCKED = re.compile(r"(?P<way>[a-z-]+)/(?P<version>\d+) openvino=(?P<openvino>\S+)(?: nncf=(?P<nncf>\S+))?"
+_LOCKED = re.compile(r"(?P<way>[a-z-]+)/(?P<version>\d+)(?: openvino=(?P<openvino>\S+))?(?: nncf=(?P<nncf>\S+))?"
                      r"(?: torch=(?P<torch>\S+))?(?: calibration=(?P<calibration>sha256:[0-9a-f]{64}))?\Z")  # fmt: skip
 
 
@@ -53,22 +53,25 @@ WAYS: Mapping[str, Way] = MappingProxyType(
 )
 """The ways by name, the fastest first: the first that keeps to the gate is taken."""
 
+TILES_WAY = "tiles"
+"""Not one of them: weights as they are, in bf16 and in the order in which the native engine reads them."""
+
 
 @dataclass(frozen=True)
 class Recipe:
     """A way, and the versions and texts that it was followed with.
 
     Attributes:
-        way: a key of :data:`WAYS`.
-        version: of the way.
-        openvino, nncf, torch: versions of the packages; empty where one has no part in it.
+        way: a key of :data:`WAYS`, :data:`TILES_WAY`, or ``export``.
+        version: of the way; of tiles, of the packed format.
+        openvino, nncf, torch: versions of the packages; empty where one has no part in it. In tiles none has.
         calibration: digest of the texts; empty where none are looked at.
     """
 
     way: str
     version: int
-    openvino: str
-    nncf: str
+    openvino: str = ""
+    nncf: str = ""
     calibration: str = ""
     torch: str = ""
 
@@ -86,16 +89,16 @@ def parse_recipe(text: str, where: str) -> Recipe:
         LockError: it is not one.
     """
     found = _LOCKED.match(text)
-    if found is None:
+    if found is None or (found["openvino"] is None) != (found["way"] == TILES_WAY):
         raise LockError(
             "the recipe of a build cannot be understood", where=where, expected="what `hardtack build` writes",
             found=text, mend="hardtack build --again",
         )  # fmt: skip
-    rest = (found[name] or "" for name in ("nncf", "calibration", "torch"))
-    return Recipe(found["way"], int(found["version"]), found["openvino"], *rest)
+    rest = (found[name] or "" for name in ("openvino", "nncf", "calibration", "torch"))
+    return Recipe(found["way"], int(found["version"]), *rest)
 
 
-def build_text(model: LockedModel, layout: Layout, precision: Precision, recipe: Recipe, gate_texts: str) -> str:
+def build_text(model: LockedModel, layout: Layout, precision: Precision, recipe: Recipe, gate_texts: str = "") -> str:
     """All that decides a build's bytes, as the head of its ``build.toml``.
 
     Args:
@@ -103,7 +106,7 @@ def build_text(model: LockedModel, layout: Layout, precision: Precision, recipe:
         layout: as its files say.
         precision: of the build.
         recipe: how.
-        gate_texts: digest of the texts that its loss is measured on, which is written below.
+        gate_texts: digest of the texts that its loss is measured on, which is written below; empty where it is not.
     """
     rows: tuple[tuple[str, object], ...] = (
         ("version", 1),
@@ -115,11 +118,10 @@ def build_text(model: LockedModel, layout: Layout, precision: Precision, recipe:
         ("precision", precision.value),
         ("recipe", recipe.way),
         ("recipe-version", recipe.version),
-        ("openvino", recipe.openvino),
+        *([("openvino", recipe.openvino)] if recipe.openvino else []),
         *([("nncf", recipe.nncf)] if recipe.nncf else []),
         *([("torch", recipe.torch)] if recipe.torch else []),
-        ("calibration", recipe.calibration),
-        ("gate-texts", gate_texts),
+        *([("calibration", recipe.calibration), ("gate-texts", gate_texts)] if recipe.openvino else []),
     )
     head = "# What this build was made of; its folder is named by the sha256 of the lines down to the loss.\n"
     return head + "".join(f"{name} = {toml_value(value)}\n" for name, value in rows)

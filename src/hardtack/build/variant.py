@@ -1,8 +1,10 @@
-"""Builds in the store: each a folder under its key with what it is and loses (``build.toml``), and its graph.
+"""Builds in the store: each a folder under its key with what it is and loses (``build.toml``), and its numbers.
 
-``build.toml``, ``model.xml`` and ``model.bin`` are what a lock names and a pantry carries. The loss is written into
-``build.toml`` once, when the build is first measured, and is locked with it. ``speed.json`` lies beside them in the
-store alone: seconds differ from machine to machine, and a layer of an image must not.
+``build.toml``, ``model.xml`` and ``model.bin``, or ``weights.tiles`` instead of these two, are what a lock names and a
+pantry carries. A graph's loss is written into ``build.toml`` once, when the build is first measured, and is locked with
+it. That of tiles is not: machines that cannot run them make the same bytes as those that can. ``speed.json`` and
+``loss.json`` lie beside them in the store alone: measured numbers differ from machine to machine, and a layer of an
+image must not.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hardtack.errors import DiskError
-from hardtack.runtime.builds import FOLDER, GRAPH, NUMBERS, RECIPE, key_of, read_loss, within
+from hardtack.runtime.builds import FOLDER, GRAPH, NUMBERS, RECIPE, TILES, is_tiles, key_of, read_loss, within
 from hardtack.spec.digest import hash_file, tree_digest
 from hardtack.spec.lock import LockedBuild, LockedFile, LockedModel
 from hardtack.spec.text_file import write_atomically
@@ -24,31 +26,31 @@ from hardtack.spec.toml_write import toml_value
 from hardtack.spec.verify import Checked, check_files
 from hardtack.spec.words import Precision
 
-SPEED = "speed.json"
+SPEED, LOSS = "speed.json", "loss.json"
 _LOSS_DIGITS = 5
 
 
-def make(builds: Path, key: str, text: str, quantize: Callable[[Path], None]) -> Path:
+def make(builds: Path, key: str, text: str, fill: Callable[[Path], None]) -> Path:
     """A build's folder, made anew; it appears whole or not at all.
 
     Args:
         builds: the store's folder of builds.
         key: the build's name.
         text: its ``build.toml``.
-        quantize: writes ``model.xml`` and ``model.bin`` into the folder it is given.
+        fill: writes ``model.xml`` and ``model.bin``, or ``weights.tiles``, into the folder it is given.
 
     Raises:
         DiskError: it could not be written; what was there is untouched.
-        HardtackError: whatever ``quantize`` raises.
+        HardtackError: whatever ``fill`` raises.
     """
     place = builds / key
     rising = None
     try:
         builds.mkdir(parents=True, exist_ok=True)
         rising = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=builds))
-        quantize(rising)
+        fill(rising)
         (rising / RECIPE).write_text(text, encoding="utf-8")
-        for name in (GRAPH, NUMBERS, RECIPE):
+        for name in _names(rising):
             _sync(rising / name)
         rising.chmod(0o755)
         shutil.rmtree(place, ignore_errors=True)
@@ -68,7 +70,7 @@ def make(builds: Path, key: str, text: str, quantize: Callable[[Path], None]) ->
 def lock_build(place: Path, recipe: str, precision: Precision) -> LockedBuild:
     """What a lock says of the build in a folder, as it is now; its files are relative to the model's directory."""
     files = []
-    for name in (GRAPH, NUMBERS, RECIPE):
+    for name in _names(place):
         hashes = hash_file(place / name)
         files.append(LockedFile(f"{FOLDER}/{place.name}/{name}", hashes.size, hashes.sha256))
     return LockedBuild(recipe, precision, tree_digest((file.path, file.sha256) for file in files), tuple(files))
@@ -76,7 +78,7 @@ def lock_build(place: Path, recipe: str, precision: Precision) -> LockedBuild:
 
 def is_whole(place: Path) -> bool:
     """Whether a folder holds a build: it appears whole or not at all, but somebody may have tidied up in it."""
-    return all((place / name).is_file() for name in (GRAPH, NUMBERS, RECIPE))
+    return all((place / name).is_file() for name in _names(place))
 
 
 def check_build(build: LockedBuild, builds: Path) -> Checked:
@@ -101,6 +103,16 @@ def record_loss(place: Path, figures: Mapping[str, float]) -> None:
     write_atomically(place / RECIPE, f"{text}\n[loss]  # against fp32\n{rows}".encode())
 
 
+def record_loss_beside(place: Path, figures: Mapping[str, float]) -> None:
+    """Keep what tiles lose, as it was measured here, beside the build, in the store alone.
+
+    Raises:
+        DiskError: it could not be written.
+    """
+    rounded = {name: round(value, _LOSS_DIGITS) for name, value in figures.items()}
+    write_atomically(place / LOSS, (json.dumps(rounded, indent=1) + "\n").encode())
+
+
 def record_speed(place: Path, seconds: Mapping[str, float]) -> None:
     """Keep the seconds of the race beside a build, in the store alone.
 
@@ -119,14 +131,23 @@ def describe_builds(model: LockedModel, builds: Path) -> list[dict[str, Any]]:
         rows.append({
             "build": place.name, "precision": build.precision.value, "recipe": build.recipe, "digest": build.digest,
             "size": sum(file.size for file in build.files), "here": here,
-            "loss": read_loss((place / RECIPE).read_bytes()) if here else {}, "seconds": _read_speed(place),
+            "loss": _loss_of(build, place) if here else {}, "seconds": _read_figures(place / SPEED),
         })  # fmt: skip
     return rows
 
 
-def _read_speed(place: Path) -> dict[str, float]:
+def _names(place: Path) -> tuple[str, ...]:
+    """The files of the build in a folder that are locked."""
+    return (TILES, RECIPE) if (place / TILES).is_file() else (GRAPH, NUMBERS, RECIPE)
+
+
+def _loss_of(build: LockedBuild, place: Path) -> dict[str, float]:
+    return _read_figures(place / LOSS) if is_tiles(build) else read_loss((place / RECIPE).read_bytes())
+
+
+def _read_figures(file: Path) -> dict[str, float]:
     try:
-        found = json.loads((place / SPEED).read_bytes())
+        found = json.loads(file.read_bytes())
     except (OSError, ValueError):
         return {}  # it is not locked: somebody may have tidied up
     return found if isinstance(found, dict) else {}

@@ -14,7 +14,10 @@ from hardtack.bake.stock import Arrangement, Shape, Stock
 from hardtack.cli.output import Talk, print_json, reporting, size
 from hardtack.cli.progress import Bar
 from hardtack.project import Project
+from hardtack.runtime.builds import left_ashore
+from hardtack.runtime.native import library
 from hardtack.settings import read_settings
+from hardtack.spec.lock import Lock
 
 
 @click.command("bake")
@@ -60,6 +63,7 @@ def command(
         return
     baked = project.bake(root or pantry or Path("pantry"), shape, link=link, select=select)
     talk.done()
+    _say_unseen(baked.lock, talk)
     if as_json:
         print_json({"pantry": str(baked.directory), "digest": baked.digest, "files": baked.files, "bytes": baked.bytes})
     else:
@@ -76,6 +80,7 @@ def _bake_image(
     stock, image = project.image(out, shape, base=found, platform=platform, tag=tag, select=select)
     talk.done()
     talk.say(f"{image.out}: {len(image.layers)} layers, {size(image.size)}; the models are in {stock.home}")
+    _say_unseen(stock.lock, talk)
     pushed = None
     if push and target is not None:
         pushed = push_image(image, target, Registry(target))
@@ -84,6 +89,15 @@ def _bake_image(
         print_json(_plain(stock, image, pushed))
     else:
         click.echo(image.digest)
+
+
+def _say_unseen(lock: Lock, talk: Talk) -> None:
+    """Say which models were laid down without anybody loading them: what alone reads them does not run here."""
+    for model in filter(left_ashore, lock.models):
+        able = library.ability()
+        if able.library is None:
+            talk.say(f"{model.key}: not loaded, since only the native engine reads it, and here {able.why_not}; "
+                     "on a CPU with AMX: hardtack prove")  # fmt: skip
 
 
 def _plain(stock: Stock, image: Image, pushed: tuple[int, int] | None) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""``hardtack build``: find out what each model runs in; make int8 where it pays, and measure what it loses."""
+"""``hardtack build``: find out what each model runs in; make what that takes, and measure what it loses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hardtack.build.choose import Chosen, Tried
+from hardtack.build.workshop import Chosen, Tried
 from hardtack.cli.output import Talk, print_json, reporting, size, table
 from hardtack.cli.progress import Bar
 from hardtack.project import Project
@@ -23,11 +23,14 @@ def command(keys: tuple[str, ...], again: bool, as_json: bool, quiet: bool) -> N
     Int8 is quantised by NNCF (the extra [int8]) in a process of its own, compared with fp32 on texts that it was not
     calibrated on, and held to the manifest's gate. Under precision = "auto" this CPU decides, by what it has and by a
     race; a precision that the manifest names is built or refused: exit 1 where it misses its gate.
+
+    What the native engine runs is packed in tile order: with engine = "native" on any CPU, under "auto" where that
+    engine can run. Its loss is measured where it can, and is not measured elsewhere.
     """
     talk = Talk(quiet=quiet or as_json)
 
     def note(tried: Tried) -> None:
-        figures = "  ".join(str(figure) for figure in tried.figures)
+        figures = "  ".join(str(figure) for figure in tried.figures) or "not measured"
         talk.say(f"{tried.key}: {tried.variant}: {figures}\n    {size(tried.size)}, {tried.why}")
 
     chosen = Project.here(progress=Bar(talk)).build(keys, again=again, note=note)

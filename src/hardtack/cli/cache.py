@@ -34,6 +34,7 @@ def command(ctx: click.Context, as_json: bool, quiet: bool) -> None:
             "hub": str(store.hub), "own": str(store.own), "size": found.size,
             "snapshots": [_plain(snapshot) for snapshot in found.snapshots],
             "partials": [{"path": str(part.path), "size": part.size} for part in found.partials],
+            "packs": [{"path": str(pack.path), "size": pack.size} for pack in found.packs],
         })  # fmt: skip
         return
     rows = [
@@ -44,6 +45,8 @@ def command(ctx: click.Context, as_json: bool, quiet: bool) -> None:
     click.echo(f"{store.hub}: {size(found.size)}")
     if found.partials:
         click.echo(f"{len(found.partials)} downloads were cut off: {size(sum(part.size for part in found.partials))}")
+    if found.packs:
+        click.echo(f"{store.packs}: {size(sum(pack.size for pack in found.packs))} packed for the native engine")
 
 
 @command.command("prune")
@@ -52,7 +55,10 @@ def command(ctx: click.Context, as_json: bool, quiet: bool) -> None:
 @click.option("--gone", is_flag=True, help="Projects whose folder went keep nothing any more.")
 @reporting
 def prune_command(yes: bool, dry_run: bool, gone: bool, as_json: bool, quiet: bool) -> None:
-    """Remove what hardtack brought and no known project's lock names any more. What others brought stays."""
+    """Remove what hardtack brought, or packed for the native engine, and no known project's lock names any more.
+
+    What others brought stays, and so do builds.
+    """
     talk = Talk(quiet=quiet or as_json)
     store = _store()
     really = yes and not dry_run
@@ -61,6 +67,7 @@ def prune_command(yes: bool, dry_run: bool, gone: bool, as_json: bool, quiet: bo
         print_json({
             "removed": really, "freed": going.freed, "snapshots": [_plain(snapshot) for snapshot in going.snapshots],
             "partials": [str(part.path) for part in going.partials],
+            "packs": [str(pack.path) for pack in going.packs],
             "projects": [str(project.lock.parent) for project in going.projects], "notes": going.notes,
         })  # fmt: skip
         return
@@ -102,6 +109,7 @@ def _store() -> Store:
 def _rows(going: Prunable) -> list[tuple[str, str, str]]:
     rows = [(s.repo, s.commit[:12], size(s.size)) for s in going.snapshots]
     rows += [(str(part.path), "cut off", size(part.size)) for part in going.partials]
+    rows += [(str(pack.path), "packed weights", size(pack.size)) for pack in going.packs]
     return rows + [(str(project.lock.parent), "folder went", "") for project in going.projects]
 
 

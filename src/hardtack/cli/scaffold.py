@@ -36,10 +36,11 @@ def command(
 ) -> None:
     """Write files for docker, compose, kubernetes or ci beside the lock; they are yours from there on.
 
-    docker: a Dockerfile for one service, Dockerfile.base for many on one base, Dockerfile.model-prep for a volume,
-    .dockerignore and dev.sh. compose: prod, dev, and several services that share a volume. kubernetes: Deployments, a
-    Job that fills a volume, a NetworkPolicy that denies egress. ci: a workflow that restores, verifies and proves, and
-    two tests. Files that were changed by hand are never written over without --force.
+    docker: a Dockerfile for one service (without OpenVINO where the native engine is to run every model of the lock),
+    Dockerfile.base for many on one base, Dockerfile.model-prep for a volume, .dockerignore and dev.sh. compose: prod,
+    dev, and several services that share a volume. kubernetes: Deployments, a Job that fills a volume, a NetworkPolicy
+    that denies egress. ci: a workflow that restores, verifies and proves, and two tests. Files that were changed by
+    hand are never written over without --force.
     """
     talk = Talk(quiet=quiet or as_json)
     project = Project.here()

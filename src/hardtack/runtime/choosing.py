@@ -2,24 +2,29 @@
 
 OpenVINO runs what a family draws, and IR and ONNX that a repository ships; torch runs anything.
 ``auto`` never leaves a model that OpenVINO runs to torch unless the device is not a CPU. Where only torch would do and
-it is not installed, the error says what stood in OpenVINO's way and how torch is had.
+it is not installed, the error says what stood in OpenVINO's way and how torch is had. A build in tile order is our own
+engine's: where another runs the model, it is as if it were not there, and that is said.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
 from hardtack.errors import HardtackError, NotDrawn, UnsupportedModel
+from hardtack.runtime.builds import key_of, left_ashore, tiles_of
 from hardtack.runtime.engines.interface import Engine
 from hardtack.runtime.layout import Layout
-from hardtack.runtime.native.shelf import Shelf, installed
+from hardtack.runtime.native.shelf import Shelf, missing
 from hardtack.runtime.read_layout import read_layout
 from hardtack.runtime.weights import Weights
 from hardtack.spec.lock import LockedModel
 from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
+
+log = logging.getLogger("hardtack")
 
 INSTALL = "pip install 'hardtack[torch]'"
 
@@ -57,11 +62,13 @@ class Chosen:
         open: makes the engine of the model's mapped weights. What it is handed besides is called once the interpreter
             is no longer needed for it: what goes on beside the compilation may begin then.
         verified: to be called once every file of the model was found to be what it should be.
+        native: whether it is our own engine, which takes a build's tiles instead of weights.
     """
 
     layout: Layout
     open: Callable[[Weights, Callable[[], object]], Engine]
     verified: Callable[[], None] = lambda: None
+    native: bool = False
 
 
 def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) -> Chosen:
@@ -79,6 +86,12 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
             expected="engine openvino or native on device cpu, or engine torch",
             found=f"engine {wish.engine.value} on device {wish.device}", mend="unset HARDTACK_ENGINE HARDTACK_DEVICE",
         )  # fmt: skip
+    ashore = left_ashore(locked)
+    if ashore and wish.engine is not EngineName.NATIVE:
+        raise UnsupportedModel(
+            "this model was baked slim for the native engine, and no other reads it", where=str(directory),
+            expected="engine native", found=f"engine {wish.engine.value}", mend="hardtack bake  # without --slim",
+        )  # fmt: skip
 
     def by_torch(why: str) -> Chosen:
         layout = read_layout(directory, task, overrides=overrides, weights=weights, foreign=True)
@@ -94,18 +107,23 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
                 "Only torch reads pickled weights.", where=str(directory), expected="safetensors, IR or ONNX",
                 found="pickle, as the lock says", mend=INSTALL,
             )  # fmt: skip
-        layout = read_layout(directory, task, overrides=overrides, weights=weights)
+        layout = read_layout(directory, task, overrides=overrides, weights=weights, ashore=ashore)
     except NotDrawn as problem:
         if not wish.built:
             _need_torch(problem, wish)
             return by_torch(_because(problem))
         layout = read_layout(directory, task, overrides=overrides, weights=weights, foreign=True)
 
-    may_be_native = wish.engine is EngineName.AUTO and not wish.built and installed()
-    if wish.engine is EngineName.NATIVE or may_be_native:
-        ours = _by_native(layout, wish)
-        if ours is not None:
-            return ours
+    if wish.engine is EngineName.NATIVE or (wish.engine is EngineName.AUTO and not wish.built):
+        why_not = _why_not_native(layout, wish)
+        if why_not is None:
+            return _by_native(layout, wish)
+        tiles = tiles_of(locked)
+        if wish.engine is EngineName.NATIVE:
+            raise _refused(layout, locked, why_not)
+        if locked is not None and tiles is not None:
+            log.info("%s: its build %s is for the native engine: running the snapshot, as here %s", locked.key,
+                     key_of(tiles), why_not)  # fmt: skip
 
     def opened(mapped: Weights, compiling: Callable[[], object]) -> Engine:
         from hardtack.runtime.engines.openvino import open_engine
@@ -119,34 +137,49 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
     return Chosen(layout, opened)
 
 
-def _by_native(layout: Layout, wish: Wish) -> Chosen | None:
-    """By our own engine; None where it does not run the model here, and nobody insists."""
-    # all of this is imported only where it may be of use
+def _why_not_native(layout: Layout, wish: Wish) -> str | None:
+    """Why our own engine does not run the model here; None: it does."""
+    if wish.engine is EngineName.AUTO and (lack := missing()) is not None:
+        return lack
+    # this is imported only where it may be of use
+    from hardtack.runtime.engines import native
+    from hardtack.runtime.native import library
+
+    return native.why_not(layout, wish.precision, library.ability())
+
+
+def _by_native(layout: Layout, wish: Wish) -> Chosen:
+    """By our own engine, which runs the model here."""
     from hardtack.runtime.engines import native
     from hardtack.runtime.native import library
     from hardtack.runtime.native.cache import packed_weights
 
-    insisted = wish.engine is EngineName.NATIVE
-    able = library.ability()
-    why_not = native.why_not(layout, wish.precision, able)
-    if why_not is not None or able.library is None:
-        if insisted:
-            raise native.refuse(layout, why_not or able.why_not)
-        return None
-    functions, why = able.library, "engine native, as asked" if insisted else "this CPU has AMX"
+    functions = library.ability().library
+    assert functions is not None, "it was asked for before"
+    why = "engine native, as asked" if wish.engine is EngineName.NATIVE else "this CPU has AMX"
     keeping: list[Callable[[], None]] = []
 
     def opened(mapped: Weights, compiling: Callable[[], object]) -> Engine:
         compiling()  # the library lets go of the interpreter while it packs
         packed, keep = packed_weights(layout, mapped, wish.shelf, functions.tiler)
         keeping.append(keep)
-        return native.open_engine(layout, packed, functions, threads=wish.threads, why=why)
+        said = why if mapped.tiles is None else f"{why}; the lock has this build: {mapped.tiles.recipe}"
+        return native.open_engine(layout, packed, functions, threads=wish.threads, why=said)
 
     def verified() -> None:
         while keeping:
             keeping.pop()()
 
-    return Chosen(layout, opened, verified)
+    return Chosen(layout, opened, verified, native=True)
+
+
+def _refused(layout: Layout, locked: LockedModel | None, why: str) -> UnsupportedModel:
+    from hardtack.runtime.engines import native
+
+    if left_ashore(locked):
+        return native.refuse(layout, why, "hardtack bake  # without --slim; then HARDTACK_ENGINE=openvino runs it here")
+    insists = locked is not None and locked.engine is EngineName.NATIVE
+    return native.refuse(layout, why, "HARDTACK_ENGINE=openvino …" if insists else "unset HARDTACK_ENGINE")
 
 
 def _need_torch(problem: HardtackError, wish: Wish) -> None:

@@ -8,7 +8,6 @@ given back before all hashes are in. Where a model lies is not decided here, and
 from __future__ import annotations
 
 import logging
-import mmap
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -20,13 +19,13 @@ from threading import Event
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from hardtack.runtime.admission import PICKLES, check, mended, refuse_pickles
-from hardtack.runtime.builds import wanted_build
+from hardtack.runtime.builds import wanted_build, wanted_tiles
 from hardtack.runtime.checking import Files
 from hardtack.runtime.choosing import Chosen, Wish, choose
 from hardtack.runtime.engines.interface import Engine
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.native.shelf import Shelf, shelf_of
-from hardtack.runtime.weights import Weights, mapping_of, open_weights, vocabulary
+from hardtack.runtime.weights import Weights, mappings_of, open_weights, vocabulary
 from hardtack.settings import Verify
 from hardtack.spec.lock import LockedFile, LockedModel
 from hardtack.spec.words import EngineName, Precision, Task, WeightsKind
@@ -124,24 +123,27 @@ def load_model(
     expected = None if locked is None else _files_of(locked, source)
     mend = _MENDS.get(source, "hardtack verify")
     build = None
-    if options.engine in (EngineName.AUTO, EngineName.OPENVINO) and options.device == "cpu":  # builds are openvino's
+    if options.engine in (EngineName.AUTO, EngineName.OPENVINO) and options.device == "cpu":  # graphs are openvino's
         build = wanted_build(locked, options.precision, directory, source, builds)
     with ExitStack() as stack:
         stack.enter_context(mended(locked))
         files = stack.enter_context(Files(directory, expected, options.verify, mend))
-        shelf = stack.enter_context(build.files(options.verify)) if build else None
         beside = stack.enter_context(ThreadPoolExecutor(1))
-        for each in filter(None, (files, shelf)):
-            each.look()
+        files.look()
         refuse_pickles(directory, locked)
         packs = shelf_of(locked, source, builds, hashed=options.verify is Verify.FULL)
         chosen = _choose(directory, task, locked, options, open_engine, packs, built=build is not None)
         layout = chosen.layout
+        if chosen.native:
+            build = wanted_tiles(locked, directory, source, builds)
+        shelf = stack.enter_context(build.files(options.verify)) if build else None
+        if shelf:
+            shelf.look()
         if layout.stored is WeightsKind.PICKLE:
             files.insist(path for path in files.paths if path.endswith(PICKLES))
         weights = build.open(shelf) if build and shelf else open_weights(layout)
         idle = (*layout.weights, *(dense.weights for dense in layout.dense)) if build else ()
-        files.start(_mappings(weights, directory), () if locked else _files_read(layout), idle)
+        files.start(mappings_of(weights, directory), () if locked else _files_read(layout), idle)
         compiling = Event()  # once the engine lets go of the interpreter, which making a tokenizer holds
         tokenizer = beside.submit(_after, compiling, _tokens, layout, vocabulary(layout, weights), files)
         try:
@@ -190,16 +192,6 @@ def _files_read(layout: Layout) -> list[str]:
     found = (*layout.directory.glob("*.json"), *layout.directory.glob("*/*.json"))
     names = {str(file.relative_to(layout.directory)) for file in found if file.is_file()}
     return sorted(names.union(layout.weights))
-
-
-def _mappings(weights: Weights, directory: Path) -> dict[str, mmap.mmap]:
-    """The mapped files of weights, whole, by their path in the directory."""
-    return {
-        str(tensor.file.relative_to(directory)): mapping
-        for tensors in (weights.body, *weights.dense)
-        for tensor in tensors.values()
-        if (mapping := mapping_of(tensor.array)) is not None
-    }
 
 
 def _tokens(layout: Layout, rows: int | None, files: Files) -> Tokens:

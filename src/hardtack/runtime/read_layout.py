@@ -64,6 +64,7 @@ def read_layout(
     overrides: Overrides | None = None,
     weights: WeightsKind | None = None,
     foreign: bool = False,
+    ashore: bool = False,
 ) -> Layout:
     """Read what a model directory says it is.
 
@@ -74,6 +75,7 @@ def read_layout(
         weights: the kind of weights that is locked; None: as there is.
         foreign: torch's libraries will load it: the architecture may be any, and where the modules are not understood
             here the layout has no pooling.
+        ashore: a build has all the numbers: weights of the kind that is locked may be missing.
 
     Raises:
         UnsupportedModel: a file that is missing, or says something that is not understood; names file and key. It is
@@ -81,7 +83,7 @@ def read_layout(
         Mismatch: a file is not JSON.
         DiskError: a file cannot be read.
     """
-    modules, understood = _modules(directory, foreign)
+    modules, understood = _modules(directory, foreign, ashore)
     static = modules is not None and modules.static
     folder = modules.folder if modules else "."
     config_file = directory / ("." if static else folder) / _CONFIG
@@ -91,7 +93,7 @@ def read_layout(
         weights = weights or WeightsKind.SAFETENSORS
         if weights in _GRAPHS:
             raise unsupported(config_file, "", "weights that torch reads", f"{weights}, as the lock says")
-    stored, files = find_weights(directory, folder, weights, drawn=family is not None)
+    stored, files = find_weights(directory, folder, weights, drawn=family is not None, ashore=ashore)
     if family is None:
         family = _without_family(config_file, config, known=foreign or stored in _GRAPHS)
     if stored in _GRAPHS and config.get("is_encoder_decoder"):
@@ -140,10 +142,10 @@ def _tasks(family: str) -> str:
     return " and ".join(_TASKS[family])
 
 
-def _modules(directory: Path, foreign: bool) -> tuple[SentenceModules | None, bool]:
+def _modules(directory: Path, foreign: bool, ashore: bool) -> tuple[SentenceModules | None, bool]:
     """What ``modules.json`` says, and whether all of it is understood here."""
     try:
-        return read_modules(directory), True
+        return read_modules(directory, ashore=ashore), True
     except NotDrawn:
         if not foreign:
             raise

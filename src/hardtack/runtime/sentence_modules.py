@@ -64,8 +64,12 @@ class SentenceModules:
     include_prompt: bool = True
 
 
-def read_modules(directory: Path) -> SentenceModules | None:
+def read_modules(directory: Path, *, ashore: bool = False) -> SentenceModules | None:
     """Read ``modules.json`` and what it names; None where there is none.
+
+    Args:
+        directory: the model's.
+        ashore: whether weights may be missing.
 
     Raises:
         UnsupportedModel: a module, an order or a setting that is not drawn here; names file and key.
@@ -85,7 +89,7 @@ def read_modules(directory: Path) -> SentenceModules | None:
                 folders.append(_inside(file, index, path))
             case _:
                 raise unsupported(file, f"[{index}]", "type and path", repr(module)[:100])
-    return _understand(file, kinds, folders)
+    return _understand(file, kinds, folders, ashore)
 
 
 def first_folder(directory: Path) -> str:
@@ -120,7 +124,7 @@ def _inside(file: Path, index: int, path: str) -> str:
     return str(relative)
 
 
-def _understand(file: Path, kinds: list[str], folders: list[str]) -> SentenceModules:
+def _understand(file: Path, kinds: list[str], folders: list[str], ashore: bool) -> SentenceModules:
     directory = file.parent
     found = SentenceModules(folder=folders[0], static=kinds[0] == "StaticEmbedding")
     if kinds[0] not in ("Transformer", "StaticEmbedding"):
@@ -133,7 +137,7 @@ def _understand(file: Path, kinds: list[str], folders: list[str]) -> SentenceMod
         if kind == "Pooling" and index == 1 and not found.static:
             pooling, include_prompt = _read_pooling(directory / folder / "config.json")
         elif kind == "Dense" and pooling is not None:
-            dense.append(_read_dense(directory, folder))
+            dense.append(_read_dense(directory, folder, ashore))
         elif kind == "Normalize" and last and (pooling is not None or found.static):
             # Its folder is often not on the Hub, having nothing to say: not a missing file.
             _refuse_effects("Normalize", directory / folder / "config.json")
@@ -161,11 +165,11 @@ def _read_pooling(file: Path) -> tuple[Pooling, bool]:
     return Pooling(modes[0]), optional(file, config, "include_prompt", bool, True)
 
 
-def _read_dense(directory: Path, folder: str) -> Dense:
+def _read_dense(directory: Path, folder: str, ashore: bool) -> Dense:
     file = directory / folder / "config.json"
     config = _refuse_effects("Dense", file)
     weights = PurePosixPath(folder) / "model.safetensors"
-    if not (directory / weights).is_file():
+    if not ashore and not (directory / weights).is_file():
         raise unsupported(directory / weights, "", "the weights of a Dense module", "no such file")
     act = optional(file, config, "activation_function", str, "torch.nn.modules.activation.Tanh")
     if not act.startswith("torch.nn."):

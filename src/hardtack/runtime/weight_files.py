@@ -21,7 +21,7 @@ _BESIDE = {WeightsKind.OPENVINO: "openvino_model.bin", WeightsKind.ONNX: "model.
 
 
 def find_weights(
-    directory: Path, folder: str, kind: WeightsKind | None, *, drawn: bool
+    directory: Path, folder: str, kind: WeightsKind | None, *, drawn: bool, ashore: bool = False
 ) -> tuple[WeightsKind, tuple[str, ...]]:
     """The kind of weights to read, and their files, relative to the model directory.
 
@@ -30,6 +30,7 @@ def find_weights(
         folder: where its transformer lies, relative to that.
         kind: what the lock says; None: whatever is there, safetensors first if a family draws them, pickles never.
         drawn: whether a family draws the model from safetensors.
+        ashore: whether they may be missing where the lock says their kind; then there are no files.
 
     Raises:
         UnsupportedModel: none that may be read are there.
@@ -41,6 +42,8 @@ def find_weights(
         names = _graph(directory, folder, each) if each in _GRAPHS else _tensors(directory, folder, each)
         if names:
             return each, names
+    if ashore and kind is not None:
+        return kind, ()
     wanted = kind or WeightsKind.SAFETENSORS
     file = directory / folder / (_WHOLE.get(wanted) or _GRAPHS[wanted][0])
     raise unsupported(file, "", f"weights in {wanted}", "no such file, and no index")

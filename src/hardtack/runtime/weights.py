@@ -127,6 +127,23 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class Tiles:
+    """Weights in the order in which the native engine reads them: a build's.
+
+    Attributes:
+        file: where they lie, for messages.
+        data: all of that file, uint8, a read-only mapping.
+        recipe: how it was made.
+        mend: the command that makes a right one.
+    """
+
+    file: Path
+    data: NDArray[np.uint8]
+    recipe: str
+    mend: str
+
+
+@dataclass(frozen=True)
 class Weights:
     """All the weights of one model.
 
@@ -134,11 +151,13 @@ class Weights:
         body: those of the transformer (and its classification head), or of the static embedding.
         dense: those of each :class:`~hardtack.runtime.layout.Dense` module, in the layout's order.
         graph: instead of both, a graph that holds its own.
+        tiles: instead of both, a pack for the native engine.
     """
 
     body: Tensors
     dense: tuple[Tensors, ...] = ()
     graph: Graph | None = None
+    tiles: Tiles | None = None
 
 
 def open_weights(layout: Layout) -> Weights:
@@ -161,6 +180,16 @@ def mapping_of(array: NDArray[Any]) -> mmap.mmap | None:
     while isinstance(base, np.ndarray):
         base = base.base
     return base if isinstance(base, mmap.mmap) else None
+
+
+def mappings_of(weights: Weights, directory: Path) -> dict[str, mmap.mmap]:
+    """The mapped files of safetensors, whole, by their paths in a directory."""
+    return {
+        str(tensor.file.relative_to(directory)): mapping
+        for tensors in (weights.body, *weights.dense)
+        for tensor in tensors.values()
+        if (mapping := mapping_of(tensor.array)) is not None
+    }
 
 
 def vocabulary(layout: Layout, weights: Weights) -> int | None:

@@ -3,6 +3,9 @@
 What other programs brought is theirs: ``hf cache prune`` is for that. A snapshot goes only if it was brought by a pull
 of a known project, and no known lock, and no pin, names it; a project whose lock cannot be read keeps what it kept at
 its last pull. Names go before content, so that a prune that is cut off leaves nothing that looks whole and is not.
+
+Packed weights of the native engine are hardtack's own, and made again by the next load that wants them: they go as soon
+as no known lock has a model of their digest, and every lock can be read.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hardtack.places import Store
+from hardtack.places import Store, pack_prefix
 from hardtack.supply import disk
 from hardtack.supply.locks import Stopped
 from hardtack.supply.registry import Known, Standing, forget, known, writing
@@ -30,6 +33,7 @@ class Prunable:
     Attributes:
         snapshots: with nothing that keeps them.
         partials: parts of downloads that no known lock needs.
+        packs: packed weights of models that no known lock has.
         projects: those whose folder went, to be forgotten; empty unless they were asked for.
         kept: how many snapshots that hardtack brought stay.
         notes: a sentence for each project whose lock could not be read.
@@ -42,6 +46,7 @@ class Prunable:
     kept: int
     notes: tuple[str, ...]
     freed: int
+    packs: tuple[StoredFile, ...] = ()
 
 
 def prunable(store: Store, *, gone: bool = False) -> Prunable:
@@ -73,9 +78,12 @@ def prunable(store: Store, *, gone: bool = False) -> Prunable:
         and part.path.name.removesuffix(_PARTIAL) not in needed
         and part.path.parent not in guarded
     )
+    kept = tuple(pack_prefix(digest) for project in staying for digest in project.digests)
+    # one that is being written begins with a dot: whoever writes it can do without
+    packs = tuple(pack for pack in here.packs if not unclear and not pack.path.name.startswith(kept))
     notes = tuple(_note(project) for project in unclear)
-    freed = sum(part.size for part in partials) + _freed(doomed, here.snapshots)
-    return Prunable(doomed, partials, lost, len(ours) - len(doomed), notes, freed)
+    freed = sum(file.size for file in (*partials, *packs)) + _freed(doomed, here.snapshots)
+    return Prunable(doomed, partials, lost, len(ours) - len(doomed), notes, freed, packs)
 
 
 def prune(store: Store, *, gone: bool = False) -> Prunable:
@@ -93,6 +101,9 @@ def prune(store: Store, *, gone: bool = False) -> Prunable:
                 _remove(store, snapshot, wanted=snapshot.repo in wanted)
         for part in going.partials:
             _remove_partial(store, part.path)
+        for pack in going.packs:
+            with disk.on_disk(pack.path):
+                pack.path.unlink(missing_ok=True)
         for project in going.projects:
             forget(store, project)
     return going

@@ -46,6 +46,7 @@ class Known:
         keeps: the snapshots that its lock names, by the keys that name them; as of the last pull, where the lock cannot
             be read.
         blobs: the names of the blobs that the lock needs; empty where it cannot be read.
+        digests: of its models' files; empty where it cannot be read.
         brought: the snapshots that hardtack brought for it, ever.
     """
 
@@ -55,6 +56,7 @@ class Known:
     keeps: Mapping[Snapshot, tuple[str, ...]]
     blobs: frozenset[str]
     brought: frozenset[Snapshot]
+    digests: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -158,7 +160,8 @@ def _known(project: str, note: Mapping[str, object]) -> Known:
     files = [file for model in read.models for file in model.files]
     files += [file for model in read.models for code in model.code for file in code.files]
     blobs = frozenset(file.git or file.sha256 for file in files)
-    return Known(project, lock, Standing.HERE, snapshots_of(read), blobs, brought)
+    digests = frozenset(model.digest for model in read.models if model.digest)
+    return Known(project, lock, Standing.HERE, snapshots_of(read), blobs, brought, digests)
 
 
 def _may_be_there(folder: Path) -> bool:

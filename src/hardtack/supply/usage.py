@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,12 +69,14 @@ class Usage:
         partials: downloads that were cut off, hardtack's and huggingface_hub's.
         size: bytes of all that lies under the hub folder, each file once.
         foreign: files and folders of another user that this one may not write.
+        packs: packed weights that the native engine keeps, and what is left of one whose writing was cut off.
     """
 
     snapshots: tuple[StoredSnapshot, ...]
     partials: tuple[StoredFile, ...]
     size: int
     foreign: tuple[Path, ...]
+    packs: tuple[StoredFile, ...] = ()
 
 
 def usage(store: Store, projects: Iterable[Known] = ()) -> Usage:
@@ -94,8 +97,10 @@ def usage(store: Store, projects: Iterable[Known] = ()) -> Usage:
         ]
         partials = [_stored(path) for _, root in repositories(store) for path in (root / "blobs").glob("*.incomplete")]
         size, foreign = _weigh(store.hub)
+    with disk.on_disk(store.packs):
+        packs = list(_packs(store.packs))
     found.sort(key=lambda snapshot: (-snapshot.size, snapshot.repo, snapshot.commit))
-    return Usage(tuple(found), tuple(partials), size, foreign)
+    return Usage(tuple(found), tuple(partials), size, foreign, tuple(packs))
 
 
 def repositories(store: Store) -> list[tuple[str, Path]]:
@@ -133,6 +138,13 @@ def _snapshot(repo: str, folder: Path, keepers: tuple[str, ...]) -> StoredSnapsh
             dangling.append(name)
     refs = tuple(ref for ref, commit in refs_in(folder.parent.parent).items() if commit == folder.name)
     return StoredSnapshot(repo, folder.name, folder, tuple(there.values()), refs, keepers, tuple(dangling))
+
+
+def _packs(folder: Path) -> Iterator[StoredFile]:
+    for path in sorted(folder.glob("*")):
+        with suppress(FileNotFoundError):  # written or replaced just now by a process that loads
+            if path.is_file():
+                yield _stored(path)
 
 
 def _stored(path: Path) -> StoredFile:

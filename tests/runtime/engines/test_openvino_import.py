@@ -44,6 +44,17 @@ from hardtack.runtime.engines.openvino_import import import_openvino
 print(import_openvino() is openvino, "openvino.tools.ovc" in __import__("sys").modules)
 """
 
+ABSENT = """
+import sys
+sys.modules["openvino"] = None
+from hardtack.errors import UnsupportedModel
+from hardtack.runtime.engines.openvino_import import import_openvino
+try:
+    import_openvino()
+except UnsupportedModel as problem:
+    print(problem.what, problem.mend, sep=": ")
+"""
+
 
 def python(program: str, *arguments: str, home: Path) -> str:
     """What a fresh process with a home of its own prints."""
@@ -87,3 +98,7 @@ def test_importing_the_runtime_imports_no_openvino(home: Path) -> None:
         "import sys, hardtack.runtime.engines.openvino, hardtack.runtime.read_layout; print('openvino' in sys.modules)"
     )
     assert python(program, home=home).split() == ["False"]
+
+
+def test_where_it_is_not_installed_that_is_said(home: Path) -> None:
+    assert python(ABSENT, home=home).strip() == "the openvino engine is not installed: pip install openvino"

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hardtack.errors import Mismatch
+from hardtack.places import pack_prefix
 from hardtack.runtime import choosing
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.load import Options, load_model
@@ -29,7 +30,7 @@ from tests.runtime.fakes import lock_of
 @pytest.fixture(autouse=True)
 def _able(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "ability", lambda: Ability(double()))
-    monkeypatch.setattr(choosing, "installed", lambda: True)
+    monkeypatch.setattr(choosing, "missing", lambda: None)
 
 
 @pytest.fixture
@@ -71,6 +72,7 @@ def test_the_second_process_maps_what_the_first_one_packed(
     first = load(directory, lock_of(directory), tmp_path / "builds")
     (file,) = (tmp_path / "native").iterdir()
     assert file.stat().st_mode & 0o777 == 0o444
+    assert file.name.startswith(pack_prefix(lock_of(directory).digest))
     second = load(directory, lock_of(directory), tmp_path / "builds", engine=EngineName.NATIVE)
     assert len(packed) == 1
     texts = ["the cat sits", "light on"]

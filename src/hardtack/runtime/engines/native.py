@@ -33,12 +33,10 @@ from hardtack.spec.words import Precision
 _PRECISIONS = (Precision.AUTO, Precision.BF16)
 
 
-def why_not(layout: Layout, precision: Precision, able: Ability) -> str | None:
-    """Why this engine does not run a model here; None: it does. Looks at the config only."""
+def unfit(layout: Layout, precision: Precision) -> str | None:
+    """Why this engine runs a model nowhere; None: it does where it can run. Looks at the config only."""
     if precision not in _PRECISIONS:
         return f"it executes bf16, not {precision}"
-    if able.library is None:
-        return able.why_not
     try:
         read_shape(layout)
     except HardtackError as problem:
@@ -46,11 +44,16 @@ def why_not(layout: Layout, precision: Precision, able: Ability) -> str | None:
     return None
 
 
-def refuse(layout: Layout, why: str) -> UnsupportedModel:
+def why_not(layout: Layout, precision: Precision, able: Ability) -> str | None:
+    """Why this engine does not run a model here; None: it does."""
+    return unfit(layout, precision) or (able.why_not if able.library is None else None)
+
+
+def refuse(layout: Layout, why: str, mend: str) -> UnsupportedModel:
     """What is raised where somebody insists on this engine and it cannot be."""
     return UnsupportedModel(
         "The native engine does not run this model here.", where=str(layout.directory),
-        expected="an encoder in bf16 on a CPU with AMX", found=why, mend="unset HARDTACK_ENGINE",
+        expected="an encoder in bf16 on a CPU with AMX", found=why, mend=mend,
     )  # fmt: skip
 
 

@@ -16,13 +16,19 @@ import threading
 from types import ModuleType
 from typing import Any, cast
 
+from hardtack.errors import UnsupportedModel
+
 _CONVERTER = "openvino.tools.ovc"
 
 _lock = threading.Lock()
 
 
 def import_openvino() -> Any:
-    """The ``openvino`` package, without its converter; the first call takes about 60 ms."""
+    """The ``openvino`` package, without its converter; the first call takes about 60 ms.
+
+    Raises:
+        UnsupportedModel: it is not installed, as in an image for the native engine alone.
+    """
     with _lock:
         modules = cast("dict[str, ModuleType | None]", sys.modules)
         shut = "openvino" not in modules and _CONVERTER not in modules
@@ -30,6 +36,13 @@ def import_openvino() -> Any:
             modules[_CONVERTER] = None
         try:
             import openvino
+        except ModuleNotFoundError as problem:
+            if problem.name != "openvino":
+                raise
+            raise UnsupportedModel(
+                "the openvino engine is not installed", where=sys.prefix, expected="openvino", found="no such package",
+                mend="pip install openvino",
+            ) from None  # fmt: skip
         finally:
             if shut:
                 del modules[_CONVERTER]

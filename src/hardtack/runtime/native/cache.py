@@ -1,7 +1,8 @@
 """Packed weights kept between processes: packed once, mapped by whoever comes later, their pages shared.
 
-A pack is a function of a model's locked files, so it is kept under their digest and the shape that was read of them; a
-model that no lock names is packed anew each time. It is written only after those files were found to be what the lock
+For models whose lock has no build in tile order, which is the same and vouched for. A pack is a function of a model's
+locked files, so it is kept under their digest and the shape that was read of them; a model that no lock names is packed
+anew each time. It is written only after those files were found to be what the lock
 says, and it is taken only if it is whole, holds what its header says, and nobody else could have written it. Where the
 folder cannot be written to, the pack stays in memory.
 """
@@ -15,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hardtack.errors import DiskError, Mismatch
+from hardtack.places import pack_prefix
 from hardtack.runtime.layout import Layout
-from hardtack.runtime.native.packed import VERSION, Packed, pack, read_packed, write_packed
+from hardtack.runtime.native.packed import VERSION, Packed, pack, read_mapped, read_packed, write_packed
 from hardtack.runtime.native.reading import read_arrays, read_shape
 from hardtack.runtime.native.shape import Shape, to_plain
 from hardtack.runtime.native.shelf import Shelf
@@ -33,7 +35,7 @@ def packed_weights(
 
     Args:
         layout: what the model is.
-        weights: its numbers.
+        weights: its numbers; a build's are packed already.
         shelf: where to look for it and keep it; None: nowhere.
         by: who puts numbers into tile order.
 
@@ -42,8 +44,11 @@ def packed_weights(
 
     Raises:
         UnsupportedModel: as :mod:`hardtack.runtime.native.reading`.
+        Mismatch: a build is not of this model's shape, or of another version of the format.
     """
     shape = read_shape(layout)
+    if (tiles := weights.tiles) is not None:
+        return read_mapped(tiles.file, tiles.data, shape, mend=tiles.mend), _nothing
     if shelf is None:
         return pack(shape, read_arrays(layout, weights, shape, by)), _nothing
     file = file_of(shelf, shape)
@@ -65,9 +70,12 @@ def packed_weights(
 
 
 def file_of(shelf: Shelf, shape: Shape) -> Path:
-    """Where a model's pack lies: a change of the format, of the files or of what was read of them is another file."""
+    """Where a model's pack lies: a change of the format, of the files or of what was read of them is another file.
+
+    Its name begins with the files' digest, so that whoever tidies up need not open it.
+    """
     key = json.dumps([VERSION, shelf.digest, to_plain(shape)], sort_keys=True)
-    return shelf.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.tiles"
+    return shelf.folder / f"{pack_prefix(shelf.digest)}{hashlib.sha256(key.encode()).hexdigest()[:32]}.tiles"
 
 
 def _nothing() -> None:

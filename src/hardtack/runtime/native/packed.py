@@ -8,8 +8,8 @@
     byte 4096 the arrays, each where :func:`~hardtack.runtime.native.shape.sections` puts it; gaps are zero
 
 A file is believed only as far as it equals what is expected: the shape is the one that the config gives, not the
-file's; its length follows from the shape; its arrays have the sha256 that the header says. So nothing in a file
-decides where anything is read.
+file's; its length follows from the shape; its arrays have the sha256 that the header says, or the whole file that of a
+lock. So nothing in a file decides where anything is read.
 """
 
 from __future__ import annotations
@@ -165,6 +165,32 @@ def read_packed(file: Path, shape: Shape, source: str, *, hashed: bool = True) -
     if hashed and (found := _sha256(data)) != header.sha256:
         raise _broken(file, f"sha256 {header.sha256}", f"sha256 {found}")
     return Packed(shape, data)
+
+
+def read_mapped(file: Path, data: NDArray[np.uint8], shape: Shape, *, mend: str) -> Packed:
+    """The arrays of a file that is mapped, by whoever holds its bytes to a lock: neither hash nor owner count here.
+
+    Args:
+        file: where it lies, for messages.
+        data: all of it.
+        shape: what it must hold.
+        mend: the command that makes a right one.
+
+    Raises:
+        Mismatch: it is of another version or another shape, or not whole.
+    """
+    try:
+        header = read_header(file, data[:DATA].tobytes())
+        if header.version != VERSION:
+            raise _broken(file, f"version {VERSION}", f"version {header.version}")
+        if header.shape != shape:
+            raise _broken(file, f"{shape}", f"{header.shape}")
+        if len(data) != DATA + data_bytes(shape):
+            raise _broken(file, f"{DATA + data_bytes(shape)} bytes", f"{len(data)} bytes")
+    except Mismatch as problem:
+        problem.mend = mend
+        raise
+    return Packed(shape, data[DATA:])
 
 
 def read_header(file: Path, data: bytes) -> Header:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hardtack.places import PACKS
 from hardtack.runtime.instructions import read_instructions
 from hardtack.spec.lock import LockedModel
 
 LIBRARY = Path(__file__).with_name("libhardtack_native.so")
 """Where a wheel, or an installation from source, puts the library."""
-PACKS = "native"
-"""The folder of packs, beside the store's folder of builds."""
 
 
-def installed() -> bool:
-    """Whether there is a library, and a CPU that it may be for: all that can be told without importing more."""
-    return LIBRARY.is_file() and read_instructions().tiles
+def missing() -> str | None:
+    """What this engine lacks here, library or CPU, as far as that can be told without importing more; None: nothing."""
+    if not LIBRARY.is_file():
+        return "its library is not installed"
+    return None if read_instructions().tiles else "the CPU has no AMX"
 
 
 @dataclass(frozen=True)
