@@ -82,14 +82,25 @@ def export(minilm: Path, out: Path) -> bool:
 
 
 @contextmanager
-def contestants(minilm: Path, peers: Path | None, texts: Path) -> Iterator[Mapping[str, Contestant]]:
-    """All of them, loaded and warm; ``peers`` is what :func:`export` wrote."""
+def contestants(
+    minilm: Path, built: Path | None, peers: Path | None, texts: Path
+) -> Iterator[Mapping[str, Contestant]]:
+    """All of them, loaded and warm.
+
+    Args:
+        minilm: the model.
+        built: a pantry with a build of it, where there is one.
+        peers: what :func:`export` wrote, where there are peers.
+        texts: what they are asked.
+    """
     made = {
         "hardtack fp32": Contestant("hardtack_fp32", minilm, texts),
         "hardtack auto": Contestant("hardtack_auto", minilm, texts),
         "sentence-transformers": Contestant("sentence_transformers", minilm, texts),
         "sentence-transformers bf16": Contestant("sentence_transformers_bf16", minilm, texts),
     }
+    if built is not None:
+        made["hardtack built"] = Contestant("hardtack_built", built, texts)
     if peers is not None:
         made["its openvino backend"] = Contestant(
             "sentence_transformers_openvino", peers / "openvino", texts, python=PEERS

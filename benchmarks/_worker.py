@@ -32,6 +32,14 @@ def hardtack_auto(folder: str) -> Encode:
     return _hardtack(folder, "auto")
 
 
+def hardtack_built(folder: str) -> Encode:
+    """As `hardtack build` finds best on this CPU: the model of that pantry."""
+    from hardtack.loaders import load_embedder
+    from hardtack.settings import read_settings
+
+    return load_embedder("emb", settings=read_settings({"HARDTACK_PANTRY": folder})).encode
+
+
 def sentence_transformers(folder: str) -> Encode:
     """What people run: torch in fp32."""
     import torch

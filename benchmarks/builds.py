@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.measure import alternate, seconds_to_answer, target
 from benchmarks.runtime import REAL, _table, _texts
 from benchmarks.shapes import write_reranker, write_t5
+from benchmarks.three import serve_three
 
 MANIFEST = """\
 [models.emb]
@@ -81,6 +82,7 @@ def main() -> None:
         _pairs(pantry)
         _minilm(pantry)
         _together(pantry, Path(folder))
+        serve_three(pantry, "int8 builds")
 
 
 def _pantry(folder: Path) -> Path:

@@ -20,13 +20,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks._servers import Load, Server, wrk
 from benchmarks.measure import BRIEF, target
-from benchmarks.runtime import REAL, _pantry, _texts
-from hardtack.spec.lock_text import read_lock
+from benchmarks.runtime import REAL, _built, _made, _pantry, _texts
 
 INFINITY = (
     Path(os.environ.get("HARDTACK_INFINITY") or Path(__file__).parents[1] / ".venv-infinity") / "bin/infinity_emb"
@@ -49,9 +47,7 @@ def main() -> None:
         plain = _pantry(_made(folder / "plain"))
         servers = {"hardtack": stack.enter_context(_hardtack(plain))}
         pantry = plain
-        if find_spec("nncf") is None:
-            print("SKIP: no nncf; the model as it was pulled, alone")
-        elif _is_built(built := _pantry(_made(folder / "built"), build=True)):
+        if (built := _built(folder)) is not None:
             servers = {"hardtack": stack.enter_context(_hardtack(built)), "unbuilt": servers["hardtack"]}
             pantry = built
         if INFINITY.exists():
@@ -73,16 +69,6 @@ def main() -> None:
         _size(servers)
         if "infinity" in servers:
             _start(pantry, plain)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
-
-
-def _is_built(pantry: Path) -> bool:
-    (model,) = read_lock(pantry / "hardtack.lock").models
-    return bool(model.builds)
 
 
 def _hardtack(pantry: Path) -> Server:
