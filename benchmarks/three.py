@@ -1,7 +1,7 @@
-"""Three models served by one process: MiniLM, a base-size reranker and a small T5, as they were pulled; how much memory?
+"""Three models served by one process: MiniLM, a base-size reranker and a small T5, as they were pulled: its memory.
 
-All in fp32 files, without builds; with them, :mod:`benchmarks.builds` asks the same. The reranker and the T5 have random
-weights (:mod:`benchmarks.shapes`). Writes 1.5 GB to a temporary folder.
+All in fp32 files, without builds; with them, :mod:`benchmarks.builds` asks the same. The reranker and the T5 have
+random weights (:mod:`benchmarks.shapes`). Writes 1.5 GB to a temporary folder.
 """
 
 from __future__ import annotations
