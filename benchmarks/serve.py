@@ -93,7 +93,20 @@ def _ask(server: Server, inputs: Sequence[Sequence[str]], connections: int, seco
     url = server.url + ("/v1/embeddings" if ours else "/embeddings")
     before = server.cpu_seconds()
     load = wrk(url, bodies, connections, seconds, folder)
-    return replace(load, cpu=(server.cpu_seconds() - before) / max(1.0, load.rate * seconds) * 1000)
+    used = server.cpu_seconds() - before
+    _settle(server)
+    return replace(load, cpu=used / max(1.0, load.rate * seconds) * 1000)
+
+
+def _settle(server: Server) -> None:
+    """Wait until a server does nothing: infinity goes on with what nobody waits for, into the next one's turn."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        before = server.cpu_seconds()
+        time.sleep(0.5)
+        if server.cpu_seconds() - before < 0.05:
+            return
+    print(f"  {server.url} is still at work a minute after its last client left")
 
 
 def _side_by_side(
