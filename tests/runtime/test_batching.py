@@ -45,8 +45,13 @@ def test_the_longest_come_first_and_equals_keep_their_order() -> None:
 
 
 def test_a_length_is_never_rounded_past_the_last_position() -> None:
-    (batch,) = plan([10], Budget(step=8), longest=12)
+    (batch,) = plan([10, 9], Budget(step=8), longest=12)
     assert batch.width == 12
+
+
+def test_a_text_alone_is_padded_less() -> None:
+    (alone,), (together,) = plan([10], Budget()), plan([10, 9], Budget())
+    assert (alone.width, together.width) == (12, 16)
 
 
 def test_padding_goes_where_it_belongs() -> None:

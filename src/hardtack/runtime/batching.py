@@ -68,8 +68,8 @@ class Batch:
 def plan(lengths: Sequence[int], budget: Budget, longest: int | None = None) -> list[Batch]:
     """Share rows out among batches, the longest first: what does not fit in memory then fails at once.
 
-    Every row is in just one batch. A batch's width is its longest row rounded up, but never
-    rounded past ``longest``, for which a model may have no position.
+    Every row is in just one batch. A batch's width is its longest row rounded up, that of a row alone in finer steps,
+    but never rounded past ``longest``, for which a model may have no position.
 
     Args:
         lengths: tokens of each row.
@@ -78,10 +78,11 @@ def plan(lengths: Sequence[int], budget: Budget, longest: int | None = None) -> 
     """
     batches: list[Batch] = []
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    finest = budget.step if len(order) > 1 else min(budget.step, steps.LONE)
     start = 0
     while start < len(order):
         length = max(1, lengths[order[start]])
-        width = steps.up(length, budget.step)
+        width = steps.up(length, finest)
         if longest is not None:
             width = max(length, min(width, longest))
         size = max(1, min(budget.rows, budget.tokens // width))
