@@ -12,6 +12,8 @@ from types import ModuleType
 
 import pytest
 
+from hardtack.runtime import choosing
+from hardtack.runtime.native import library
 from hardtack.runtime.native.library import Library
 
 ROOT = Path(__file__).parents[1]
@@ -65,3 +67,9 @@ def _compiled(*, double: bool) -> Path:
 def double() -> Library:
     """The double, loaded."""
     return Library(double_file())
+
+
+def able(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the native engine run here, in the double."""
+    monkeypatch.setattr(library, "ability", lambda: library.Ability(double()))
+    monkeypatch.setattr(choosing, "missing", lambda: None)

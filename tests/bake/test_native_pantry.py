@@ -19,27 +19,19 @@ from hardtack.offline.guard import can_guard
 from hardtack.offline.prove import check_pantry, prove
 from hardtack.places import Store
 from hardtack.project import Project
-from hardtack.runtime import choosing
 from hardtack.runtime.builds import is_tiles, key_of, left_ashore
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.load import Options, load_model
-from hardtack.runtime.native import library
-from hardtack.runtime.native.library import Ability
 from hardtack.runtime.weights import open_tensors
 from hardtack.spec.lock import LockedModel
 from hardtack.spec.words import EngineName, Task
 from hardtack.supply.hub import Hub
-from tests.double import double
+from tests.double import able
 from tests.models import make_bert, write_safetensors
 
 TEXTS = ["the cat sits", "light on"]
 SLIM = Shape(slim=True)
 AMX = "amx_bf16" in Path("/proc/cpuinfo").read_text().split()
-
-
-def able(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "ability", lambda: Ability(double()))
-    monkeypatch.setattr(choosing, "missing", lambda: None)
 
 
 Make = Callable[..., Project]

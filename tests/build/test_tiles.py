@@ -15,12 +15,11 @@ import pytest
 from hardtack.build.choose import choose
 from hardtack.build.keeping import kept
 from hardtack.build.recipe import parse_recipe
-from hardtack.build.texts import Texts, read_texts
+from hardtack.build.texts import Texts
 from hardtack.build.tiles import packed_build
 from hardtack.build.variant import check_build, describe_builds
 from hardtack.build.workshop import Chosen, Tried, Workshop
 from hardtack.errors import GateMissed, Mismatch, ModelNotFound, NotDrawn, UnsupportedModel
-from hardtack.runtime import choosing
 from hardtack.runtime.builds import is_tiles, key_of
 from hardtack.runtime.instructions import Native
 from hardtack.runtime.native import library
@@ -32,22 +31,8 @@ from hardtack.spec.manifest import WantedModel
 from hardtack.spec.words import EngineName, Pooling, Precision, Task
 from hardtack.supply.local import resolve_local
 from tests.build import sham
-from tests.double import double
+from tests.double import able
 from tests.models import make_bert, make_distilbert, make_mpnet, make_roberta
-
-WORDS = ("the cat sits", "a dog turns on the light", "kitchen window opens", "warm evening", "cold morning at seven")
-
-
-def able(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "ability", lambda: Ability(double()))
-    monkeypatch.setattr(choosing, "missing", lambda: None)
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Texts:
-    path = tmp_path_factory.mktemp("texts") / "texts.txt"
-    path.write_text("\n".join(f"{a} , {b}" for a in WORDS for b in WORDS))
-    return read_texts(path)
 
 
 @dataclass

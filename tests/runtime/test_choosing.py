@@ -13,11 +13,9 @@ from hardtack.runtime import choosing
 from hardtack.runtime.choosing import INSTALL, Wish, choose
 from hardtack.runtime.engines.native import NativeEngine
 from hardtack.runtime.engines.openvino import OpenVinoEngine
-from hardtack.runtime.native import library
-from hardtack.runtime.native.library import Ability
 from hardtack.runtime.weights import open_weights
 from hardtack.spec.words import EngineName, Precision, Task
-from tests.double import double
+from tests.double import able
 from tests.models import make_bert, make_distilbert
 
 
@@ -66,11 +64,6 @@ def test_what_no_engine_is(wish: Wish, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModel, match="no engine here runs that") as problem:
         choose(make_bert(tmp_path), Task.EMBED, None, wish)
     assert problem.value.mend
-
-
-def able(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "ability", lambda: Ability(double()))
-    monkeypatch.setattr(choosing, "missing", lambda: None)
 
 
 @pytest.mark.parametrize("engine", [EngineName.AUTO, EngineName.NATIVE])

@@ -13,24 +13,21 @@ from numpy.typing import NDArray
 
 from hardtack.errors import Mismatch
 from hardtack.places import pack_prefix
-from hardtack.runtime import choosing
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.load import Options, load_model
-from hardtack.runtime.native import cache, library
-from hardtack.runtime.native.library import Ability
+from hardtack.runtime.native import cache
 from hardtack.runtime.native.packed import Packed, pack
 from hardtack.runtime.native.shape import Shape
 from hardtack.spec.lock import LockedModel
 from hardtack.spec.words import EngineName, Task
-from tests.double import double
+from tests.double import able
 from tests.models import make_bert
 from tests.runtime.fakes import lock_of
 
 
 @pytest.fixture(autouse=True)
 def _able(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "ability", lambda: Ability(double()))
-    monkeypatch.setattr(choosing, "missing", lambda: None)
+    able(monkeypatch)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from hardtack.settings import Verify
 from hardtack.spec.digest import hash_file
 from hardtack.spec.lock import LockedModel
 from hardtack.spec.words import EngineName, Precision, Task
-from tests.double import double
+from tests.double import able
 from tests.models import make_bert
 from tests.runtime.fakes import lock_of
 
@@ -32,8 +32,7 @@ TEXTS = ["the cat sits", "light on"]
 
 @pytest.fixture(autouse=True)
 def _able(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "ability", lambda: Ability(double()))
-    monkeypatch.setattr(choosing, "missing", lambda: None)
+    able(monkeypatch)
 
 
 @pytest.fixture
