@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks._contestants import PEERS, contestants, export
 from benchmarks.measure import BRIEF, alternate, seconds_of, seconds_to_answer, target
+from hardtack.runtime.instructions import read_instructions
 from hardtack.spec.lock_text import read_lock
 
 REAL = Path(os.environ.get("HARDTACK_REAL") or Path(__file__).parents[2] / "shared" / "real")
@@ -143,7 +144,7 @@ def _warm(minilm: Path, built: Path | None, peers: Path | None, folder: Path) ->
         )
     ours, default = rates["hardtack auto"], rates["sentence-transformers"]
     best = max(rate for name, rate in rates.items() if name.startswith(("sentence", "its")))
-    amx = "amx_bf16" in Path("/proc/cpuinfo").read_text()
+    amx = read_instructions().tiles
     target("throughput beside sentence-transformers' default", ours / default, 5 if amx else 1.5)
     target("throughput beside its best setting here" + ("" if amx else " (a target for AMX)"), ours / best, 1.7)
     if "fastembed" in rates:

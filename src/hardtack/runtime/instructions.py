@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import takewhile
 from pathlib import Path
 
-CPUINFO = Path("/proc/cpuinfo")
+_CPUINFO = Path("/proc/cpuinfo")
 _AMX = frozenset({"amx_bf16", "amx_int8"})
 _VNNI = frozenset({"avx512_vnni", "avx_vnni", "asimddp", "i8mm"})  # the last two: Arm's dot product and its matrices
 _INTEL = "GenuineIntel"
@@ -63,7 +63,7 @@ class Instructions:
         return self.vendor != _INTEL or self.tiles
 
 
-def read_instructions(info: Path = CPUINFO) -> Instructions:
+def read_instructions(info: Path = _CPUINFO) -> Instructions:
     """What this machine's first CPU has; nothing where the kernel does not say.
 
     Args:
