@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import importlib
 import os
 import pkgutil
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import benchmarks
+import hardtack
 from benchmarks._plot import draw
 from benchmarks.measure import BRIEF, SEEN
 
@@ -29,6 +31,9 @@ def main() -> int:
         return 2
     if BRIEF:
         print("brief: this shows that the benchmarks run; the figures say nothing")
+    # as pip does where it installs: a checkout that writes no bytecode (PYTHONDONTWRITEBYTECODE) would be compiled at
+    # every start, beside peers that were compiled when they were installed
+    compileall.compile_dir(str(Path(hardtack.__file__).parent), quiet=1)
     print(f"{platform.python_implementation()} {platform.python_version()}, {_cpu()}, {os.cpu_count()} CPUs")
     for subject in chosen:
         print(f"\n## {subject} (load {os.getloadavg()[0]:.1f})\n", flush=True)

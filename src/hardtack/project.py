@@ -34,7 +34,7 @@ from hardtack.supply.hub import Hub
 from hardtack.supply.locking import Locker
 from hardtack.supply.progress import SILENT, Progress
 from hardtack.supply.pull import only, pull
-from hardtack.supply.registry import remember
+from hardtack.supply.registry import building, remember
 from hardtack.supply.report import Pulled
 from hardtack.supply.store import project_id
 
@@ -187,11 +187,13 @@ class Project:
             self.store.builds, partial(run_apart, tell=self.progress.say), tell=self.progress.say, note=note
         )
         models = [lock.find(each) for each in select] or [model for model in lock.models if model.task.loads]
-        for model in models:
-            calibration, gate = texts_of(manifest.get(model.key), self.folder)
-            chosen.append(choose(model, self.source(model), calibration, gate, shop, again=again))
-            lock = lock.with_model(chosen[-1].model)
-            write_lock(lock, self.lock_path)
+        with building(self.store):
+            remember(self.store, lock, self.lock_path)
+            for model in models:
+                calibration, gate = texts_of(manifest.get(model.key), self.folder)
+                chosen.append(choose(model, self.source(model), calibration, gate, shop, again=again))
+                lock = lock.with_model(chosen[-1].model)
+                write_lock(lock, self.lock_path)
         return chosen
 
     def bake(

@@ -19,7 +19,7 @@ from hardtack.offline.guard import can_guard
 from hardtack.offline.prove import check_pantry, prove
 from hardtack.places import Store
 from hardtack.project import Project
-from hardtack.runtime.builds import is_tiles, key_of, left_ashore
+from hardtack.runtime.builds import is_tiles, left_ashore
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.weights import open_tensors
@@ -90,7 +90,7 @@ def test_a_whole_pantry_has_both_and_loads_by_either_engine(project: Project, mo
     model = project.bake(pantry).lock.find("emb")
     assert check_pantry(pantry).good
     assert files_of(project.folder / "bert") <= files_of(pantry / "emb")
-    assert (pantry / "emb/hardtack" / key_of(model.builds[0]) / "weights.tiles").is_file()
+    assert (pantry / "emb/hardtack" / model.builds[0].name / "weights.tiles").is_file()
     assert not left_ashore(model)
     with closing(load(pantry, model, engine=EngineName.OPENVINO, golden=True)) as theirs:
         assert theirs.engine.name == "openvino"

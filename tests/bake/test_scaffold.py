@@ -46,9 +46,9 @@ CASES = {
 
 
 def files_of(case: str) -> dict[str, str]:
-    """Docker's of every case; the others', where nothing but names differs, of the first."""
+    """Docker's and the workflow of every case; the others', where nothing but names differs, of the first."""
     plan = Plan(Lock("", CASES[case]), Memory(512, "measured: 400 MiB"), base=BASE, image="models:1")
-    kinds = list(Kind) if case == next(iter(CASES)) else [Kind.DOCKER]
+    kinds = list(Kind) if case == next(iter(CASES)) else [Kind.DOCKER, Kind.CI]
     return {path: text for kind in kinds for path, text in scaffold(kind, plan).items()}
 
 
@@ -62,7 +62,8 @@ def test_scaffolds_are_these_words(case: str) -> None:
 
 def test_every_template_is_written_and_every_kind_has_some() -> None:
     room = Path(__file__).parents[2] / "src/hardtack/bake/templates"
-    there = {path.relative_to(room).as_posix() for path in room.rglob("*") if path.is_file()}
+    files = (path for path in room.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    there = {path.relative_to(room).as_posix() for path in files}
     assert there == {f"{kind.value}/{name}" for kind in Kind for name in TEMPLATES[kind]}
 
 

@@ -16,7 +16,6 @@ from hardtack.build.recipe import WAYS
 from hardtack.build.texts import GATE, Texts, read_texts
 from hardtack.build.workshop import Chosen, Tried, Workshop
 from hardtack.errors import GateMissed, Mismatch, Misused, Refused, Unable
-from hardtack.runtime.builds import key_of
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.engines.openvino_import import import_openvino
 from hardtack.runtime.instructions import Native
@@ -82,7 +81,7 @@ def test_int8_that_keeps_to_its_gate_is_locked_and_runs(tmp_path: Path, texts: T
     assert build.precision is Precision.INT8
     assert build.recipe == str(sham.recipe("static", texts))
     assert bench.seen == ["static"]
-    about = tomllib.loads((bench.builds / key_of(build) / "build.toml").read_text())
+    about = tomllib.loads((bench.builds / build.name / "build.toml").read_text())
     assert about["source"] == bench.model.digest
     assert about["gate-texts"] == texts.digest
     assert about["loss"].keys() == {figure.name for figure in chosen.tried[0].figures}
@@ -160,7 +159,7 @@ def test_a_locked_build_is_kept(bench: Bench) -> None:
 @pytest.mark.parametrize("harm", ["gone", "changed"])
 def test_a_locked_build_that_is_not_here_is_made_again_to_the_byte(bench: Bench, harm: str) -> None:
     first = bench.choose().model
-    place = bench.builds / key_of(first.builds[0])
+    place = bench.builds / first.builds[0].name
     if harm == "gone":
         shutil.rmtree(place)
     else:
@@ -201,7 +200,7 @@ def test_a_graph_shipped_in_int8_is_not_measured(bench: Bench) -> None:
     shipped = shutil.copytree(bench.folder / "model", home / "model")
     (shipped / "model.safetensors").unlink()
     ov = import_openvino()
-    graph = ov.Core().read_model(str(bench.builds / key_of(built) / "model.xml"))
+    graph = ov.Core().read_model(str(bench.builds / built.name / "model.xml"))
     # a product with a weight of eight bits, as NNCF leaves them
     eight = ov.opset13.convert(ov.opset13.constant(np.ones((1, 16), np.int8)), "f32")
     answer = ov.opset13.multiply(graph.output(0).get_node().input_value(0), eight)

@@ -20,7 +20,7 @@ from hardtack.build.tiles import packed_build
 from hardtack.build.variant import check_build, describe_builds
 from hardtack.build.workshop import Chosen, Tried, Workshop
 from hardtack.errors import GateMissed, Mismatch, ModelNotFound, NotDrawn, UnsupportedModel
-from hardtack.runtime.builds import is_tiles, key_of
+from hardtack.runtime.builds import is_tiles
 from hardtack.runtime.instructions import Native
 from hardtack.runtime.native import library
 from hardtack.runtime.native.library import Ability
@@ -69,7 +69,7 @@ def bench(tmp_path: Path, texts: Texts) -> Bench:
 
 
 def file_of(bench: Bench, build: LockedBuild) -> Path:
-    return bench.builds / key_of(build) / "weights.tiles"
+    return bench.builds / build.name / "weights.tiles"
 
 
 def test_it_is_packed_and_locked_where_it_cannot_run_and_said_not_to_be_measured(bench: Bench) -> None:
@@ -77,10 +77,10 @@ def test_it_is_packed_and_locked_where_it_cannot_run_and_said_not_to_be_measured
     (build,) = chosen.model.builds
     assert [Path(file.path).name for file in build.files] == ["build.toml", "weights.tiles"]
     assert (build.recipe, build.precision, chosen.precision) == ("tiles/1", Precision.BF16, "bf16")
-    assert key_of(build).startswith("bf16-")
+    assert build.name.startswith("bf16-")
     assert "not measured, as here the tests keep to openvino" in chosen.why
     assert bench.noted == list(chosen.tried)
-    about = tomllib.loads((bench.builds / key_of(build) / "build.toml").read_text())
+    about = tomllib.loads((bench.builds / build.name / "build.toml").read_text())
     assert about["source"] == bench.model.digest
     assert about.keys().isdisjoint({"openvino", "nncf", "torch", "calibration", "gate-texts", "loss"})
     (row,) = describe_builds(chosen.model, bench.builds)
@@ -226,7 +226,7 @@ def test_whatever_decides_the_bytes_decides_the_key(bench: Bench) -> None:
     first = bench.choose().model
     over = replace(first.overrides, pooling=Pooling.CLS)
     other = bench.choose(overrides=over, builds=())
-    assert key_of(other.model.builds[0]) != key_of(first.builds[0])
+    assert other.model.builds[0].name != first.builds[0].name
 
 
 def test_a_lock_with_tiles_survives_its_text(bench: Bench) -> None:
@@ -251,7 +251,7 @@ def test_tiles_stay_locked_for_the_engine_that_reads_them(bench: Bench) -> None:
 def test_figures_of_a_build_are_in_no_lock(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     able(monkeypatch)
     (build,) = bench.choose().model.builds
-    place = bench.builds / key_of(build)
+    place = bench.builds / build.name
     assert json.loads((place / "loss.json").read_bytes())
     assert {Path(file.path).name for file in build.files}.isdisjoint({"loss.json", "speed.json"})
 

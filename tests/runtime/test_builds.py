@@ -19,7 +19,6 @@ from hardtack.offline.prove import check_pantry
 from hardtack.places import Store
 from hardtack.project import Project
 from hardtack.runtime import golden
-from hardtack.runtime.builds import key_of
 from hardtack.runtime.instructions import Native
 from hardtack.runtime.load import Options, load_model
 from hardtack.settings import read_settings
@@ -116,7 +115,7 @@ def test_a_wrong_byte_of_a_build_is_found_before_it_answers(project: Project, na
     model, source = model_of(project), project.source(model_of(project))
     if carried:
         model, source, root = project.bake(pantry).lock.find("emb"), pantry / "emb", pantry / "emb" / "hardtack"
-    path = root / key_of(model.builds[0]) / name
+    path = root / model.builds[0].name / name
     data = bytearray(path.read_bytes())
     data[-2] ^= 1
     path.chmod(0o644)

@@ -27,6 +27,15 @@ _INT8 = (
     f' install --no-cache-dir "hardtack[int8]=={__version__}"'
 )
 _UNPROVEN = "# Every byte; what the native engine runs is proven where it runs, on a CPU with AMX: see above."
+_INSTALL = f'      - run: pip install "hardtack[int8]=={__version__}" # what builds are made with'
+_MAKE = """\
+      # What was restored is held to the lock, what is missing is made again. In int8 that comes out otherwise on some
+      # other CPUs, and is refused: then carry it instead, by `hardtack pack` there and `hardtack unpack` here.
+      - run: hardtack build {}"""
+_ASK = "      - run: pytest tests/test_models.py"
+_UNASKED = """\
+      # Every byte. What the native engine runs answers on a CPU with AMX only; where there is one:
+      #   hardtack prove pantry && pytest tests/test_models.py"""
 _LEAN = """
 # The native engine runs every model of the lock: OpenVINO, which gave the golden answers in fp32, stays behind.
 FROM ${BASE} AS lean
@@ -96,7 +105,7 @@ class Plan:
 
 def scaffold(kind: Kind, plan: Plan) -> dict[str, str]:
     """The files of a kind, by their paths in the project."""
-    values = _values(plan)
+    values = _values(plan, kind)
     room = files("hardtack.bake") / "templates" / kind.value
     return {target: fill((room / name).read_text("utf-8"), values) for name, target in TEMPLATES[kind].items()}
 
@@ -160,7 +169,7 @@ def rounded(mebibytes: float) -> int:
     return int(-(-mebibytes // 64) * 64)
 
 
-def _values(plan: Plan) -> dict[str, str]:
+def _values(plan: Plan, kind: Kind) -> dict[str, str]:
     lock, home = berthed(plan.lock, whole_image=True)
     models = [model for model in lock.models if model.task.pulls]
     loading = [model for model in models if model.task.loads]
@@ -179,7 +188,10 @@ def _values(plan: Plan) -> dict[str, str]:
         "pantry": home,
         "extras": _INT8 if quantised else "",
         "build": f" && hardtack build {' '.join(built)}" if built else "",
-        "unproven": _UNPROVEN if native else "",
+        "install": _INSTALL if quantised else "",
+        "make": _MAKE.format(" ".join(built)) if built else "",
+        "unproven": (_UNASKED if kind is Kind.CI else _UNPROVEN) if native else "",
+        "ask": "" if native else _ASK,
         "proof": "verify" if native else "prove",
         "lean": _LEAN if lean else "",
         "runs": "lean" if lean else "env",

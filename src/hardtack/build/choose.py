@@ -23,7 +23,7 @@ from hardtack.build.tiles import choose_tiles, runs_from_tiles
 from hardtack.build.variant import check_build, is_whole, lock_build, make, record_loss, record_speed
 from hardtack.build.workshop import Chosen, Tried, Workshop, gate_missed, verdict_on
 from hardtack.errors import GateMissed, Mismatch, Misused, Unable
-from hardtack.runtime.builds import is_tiles, key_of
+from hardtack.runtime.builds import is_tiles
 from hardtack.runtime.instructions import Native
 from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.manager import Model
@@ -164,7 +164,7 @@ class _Bench:
         tried, build = self._try(way, locked if here else self._make(way, again=True), held=True)
         if build != locked:
             raise Mismatch(
-                f"the build of {self.model.key!r}, made again, is not the one that is locked", where=key_of(locked),
+                f"the build of {self.model.key!r}, made again, is not the one that is locked", where=locked.name,
                 expected=f"{locked.digest}, {locked.recipe}", found=f"{build.digest}, {build.recipe}",
                 mend=f"hardtack build --again {self.model.key}",
             )  # fmt: skip
@@ -217,7 +217,7 @@ class _Bench:
             why += f", and less than {MARGIN} is not worth a build"
         size = sum(file.size for file in build.files)
         tried = Tried(self.model.key, f"int8 {way}", verdict.figures, size, speed, accepted, why)
-        place = self.shop.builds / key_of(build)
+        place = self.shop.builds / build.name
         record_loss(place, {figure.name: figure.value for figure in verdict.figures})
         record_speed(place, {"fp32": times["fp32"], usual: times["usual"], "int8": times["build"]})
         self._note(tried)

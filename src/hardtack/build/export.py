@@ -17,7 +17,7 @@ from hardtack.build.recipe import Recipe, build_key, build_text
 from hardtack.build.texts import Texts
 from hardtack.build.variant import check_build, is_whole, lock_build, make, record_loss
 from hardtack.errors import Mismatch, Misused, NotDrawn
-from hardtack.runtime.builds import RECIPE, key_of, read_loss
+from hardtack.runtime.builds import RECIPE, read_loss
 from hardtack.runtime.choosing import INSTALL
 from hardtack.runtime.read_layout import read_layout
 from hardtack.spec.lock import LockedBuild, LockedModel
@@ -81,7 +81,7 @@ def exported(
     """
     locked = None if again else next(iter(model.builds), None)
     if locked is not None and check_build(locked, builds).good:
-        return locked, read_loss((builds / key_of(locked) / RECIPE).read_bytes())
+        return locked, read_loss((builds / locked.name / RECIPE).read_bytes())
     recipe = export_recipe()
     layout = read_layout(source, model.task, overrides=model.overrides, weights=model.weights, foreign=True)
     text = build_text(model, layout, Precision.FP32, recipe, texts.digest)

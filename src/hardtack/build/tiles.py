@@ -17,7 +17,7 @@ from hardtack.build.variant import check_build, lock_build, make, record_loss_be
 from hardtack.build.workshop import Chosen, Tried, Workshop, gate_missed, verdict_on
 from hardtack.errors import Mismatch, NotDrawn
 from hardtack.runtime.admission import check
-from hardtack.runtime.builds import TILES, key_of, tiles_of
+from hardtack.runtime.builds import TILES, tiles_of
 from hardtack.runtime.checking import Files
 from hardtack.runtime.engines import native
 from hardtack.runtime.layout import Layout
@@ -131,7 +131,7 @@ def packed_build(model: LockedModel, source: Path, builds: Path, *, again: bool 
     build = lock_build(place, str(recipe), Precision.BF16)
     if locked is not None and build != locked:
         raise Mismatch(
-            f"the build of {model.key!r}, made again, is not the one that is locked", where=key_of(locked),
+            f"the build of {model.key!r}, made again, is not the one that is locked", where=locked.name,
             expected=f"{locked.digest}, {locked.recipe}", found=f"{build.digest}, {build.recipe}",
             mend=f"hardtack build --again {model.key}",
         )  # fmt: skip
@@ -165,7 +165,7 @@ def _measured(model: LockedModel, source: Path, build: LockedBuild, texts: Texts
     why = f"{speed:.2f} times as fast as fp32 here"
     if not verdict.good:
         why = "missed the gate: " + ", ".join(map(str, verdict.missed))
-    place = shop.builds / key_of(build)
+    place = shop.builds / build.name
     record_loss_beside(place, {figure.name: figure.value for figure in verdict.figures})
     record_speed(place, {"fp32": times["fp32"], "bf16": times["build"]})
     return Tried(model.key, _VARIANT, verdict.figures, _size(build), speed, verdict.good, why)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hardtack.errors import DiskError
-from hardtack.runtime.builds import FOLDER, GRAPH, NUMBERS, RECIPE, TILES, is_tiles, key_of, read_loss, within
+from hardtack.runtime.builds import FOLDER, GRAPH, NUMBERS, RECIPE, TILES, is_tiles, read_loss, within
 from hardtack.spec.digest import hash_file, tree_digest
 from hardtack.spec.lock import LockedBuild, LockedFile, LockedModel
 from hardtack.spec.text_file import write_atomically
@@ -126,7 +126,7 @@ def describe_builds(model: LockedModel, builds: Path) -> list[dict[str, Any]]:
     """A model's builds as plain values, for reports: what is locked, whether it is here, what it loses, its speed."""
     rows = []
     for build in model.builds:
-        place = builds / key_of(build)
+        place = builds / build.name
         here = is_whole(place)
         rows.append({
             "build": place.name, "precision": build.precision.value, "recipe": build.recipe, "digest": build.digest,

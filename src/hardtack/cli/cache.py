@@ -35,6 +35,7 @@ def command(ctx: click.Context, as_json: bool, quiet: bool) -> None:
             "snapshots": [_plain(snapshot) for snapshot in found.snapshots],
             "partials": [{"path": str(part.path), "size": part.size} for part in found.partials],
             "packs": [{"path": str(pack.path), "size": pack.size} for pack in found.packs],
+            "builds": [{"path": str(build.path), "size": build.size} for build in found.builds],
         })  # fmt: skip
         return
     rows = [
@@ -45,6 +46,8 @@ def command(ctx: click.Context, as_json: bool, quiet: bool) -> None:
     click.echo(f"{store.hub}: {size(found.size)}")
     if found.partials:
         click.echo(f"{len(found.partials)} downloads were cut off: {size(sum(part.size for part in found.partials))}")
+    if found.builds:
+        click.echo(f"{store.builds}: {size(sum(build.size for build in found.builds))} in builds")
     if found.packs:
         click.echo(f"{store.packs}: {size(sum(pack.size for pack in found.packs))} packed for the native engine")
 
@@ -55,9 +58,9 @@ def command(ctx: click.Context, as_json: bool, quiet: bool) -> None:
 @click.option("--gone", is_flag=True, help="Projects whose folder went keep nothing any more.")
 @reporting
 def prune_command(yes: bool, dry_run: bool, gone: bool, as_json: bool, quiet: bool) -> None:
-    """Remove what hardtack brought, or packed for the native engine, and no known project's lock names any more.
+    """Remove what hardtack brought, built, or packed for the native engine, and no known project's lock names any more.
 
-    What others brought stays, and so do builds.
+    What others brought stays. Builds stay while one is being made, and while a known project's lock cannot be read.
     """
     talk = Talk(quiet=quiet or as_json)
     store = _store()
@@ -68,6 +71,7 @@ def prune_command(yes: bool, dry_run: bool, gone: bool, as_json: bool, quiet: bo
             "removed": really, "freed": going.freed, "snapshots": [_plain(snapshot) for snapshot in going.snapshots],
             "partials": [str(part.path) for part in going.partials],
             "packs": [str(pack.path) for pack in going.packs],
+            "builds": [str(build.path) for build in going.builds],
             "projects": [str(project.lock.parent) for project in going.projects], "notes": going.notes,
         })  # fmt: skip
         return
@@ -110,6 +114,7 @@ def _rows(going: Prunable) -> list[tuple[str, str, str]]:
     rows = [(s.repo, s.commit[:12], size(s.size)) for s in going.snapshots]
     rows += [(str(part.path), "cut off", size(part.size)) for part in going.partials]
     rows += [(str(pack.path), "packed weights", size(pack.size)) for pack in going.packs]
+    rows += [(str(build.path), "a build", size(build.size)) for build in going.builds]
     return rows + [(str(project.lock.parent), "folder went", "") for project in going.projects]
 
 

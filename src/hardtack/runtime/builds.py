@@ -39,7 +39,7 @@ class Build:
 
     Attributes:
         locked: what the lock says.
-        root: the folder of builds; the build's own folder in it has the name that :func:`key_of` gives.
+        root: the folder of builds; the build's own folder in it has its name.
         mend: the command that brings it.
     """
 
@@ -57,7 +57,7 @@ class Build:
         Raises:
             Mismatch, DiskError: as :class:`~hardtack.runtime.checking.Files` does.
         """
-        key = key_of(self.locked)
+        key = self.locked.name
         loss = read_loss(files.read(f"{key}/{RECIPE}"))
         name = TILES if is_tiles(self.locked) else NUMBERS
         numbers = np.memmap(self.root / key / name, dtype=np.uint8, mode="r")
@@ -77,11 +77,6 @@ class Build:
 def read_loss(text: bytes) -> dict[str, float]:
     """The figures of a ``build.toml`` that say what the build loses; empty where none were measured yet."""
     return dict(tomllib.loads(text.decode()).get("loss", {}))
-
-
-def key_of(build: LockedBuild) -> str:
-    """The name of a build's folder: ``int8-…``, from its files' paths, ``hardtack/<key>/model.xml``."""
-    return PurePosixPath(build.files[0].path).parts[1]
 
 
 def within(build: LockedBuild) -> tuple[LockedFile, ...]:
@@ -165,14 +160,14 @@ def _place(
     mend = f"hardtack build {locked.key}"
     if source == "pantry":
         return Build(found, directory / FOLDER, "hardtack bake")
-    place = None if builds is None else builds / key_of(found)
+    place = None if builds is None else builds / found.name
     if builds is not None and place is not None and place.is_dir():
         return Build(found, builds, mend)
     if not insisted:
         log.warning("%s: its build %s is not on this machine: running the snapshot; %s makes it", locked.key,
-                    key_of(found), mend)  # fmt: skip
+                    found.name, mend)  # fmt: skip
         return None
     raise ModelNotFound(
         f"the build of {locked.key!r} is locked, but not on this machine", where=locked.key,
-        expected=str(place or key_of(found)), found="no such directory", mend=mend,
+        expected=str(place or found.name), found="no such directory", mend=mend,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hardtack.errors import HardtackError, NotDrawn, UnsupportedModel
-from hardtack.runtime.builds import key_of, left_ashore, tiles_of
+from hardtack.runtime.builds import left_ashore, tiles_of
 from hardtack.runtime.engines.interface import Engine
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.native.shelf import Shelf, missing
@@ -123,7 +123,7 @@ def choose(directory: Path, task: Task, locked: LockedModel | None, wish: Wish) 
             raise _refused(layout, locked, why_not)
         if locked is not None and tiles is not None:
             log.info("%s: its build %s is for the native engine: running the snapshot, as here %s", locked.key,
-                     key_of(tiles), why_not)  # fmt: skip
+                     tiles.name, why_not)  # fmt: skip
 
     def opened(mapped: Weights, compiling: Callable[[], object]) -> Engine:
         from hardtack.runtime.engines.openvino import open_engine

@@ -84,6 +84,11 @@ class LockedBuild:
     def __post_init__(self) -> None:
         _sort(self, "files")
 
+    @property
+    def name(self) -> str:
+        """Its folder's, in the store as in a pantry: ``int8-…``, of its files' paths, ``hardtack/<name>/model.xml``."""
+        return self.files[0].path.split("/")[1]
+
 
 @dataclass(frozen=True, slots=True)
 class LockedModel:

@@ -6,7 +6,6 @@ It knows nothing of what they hold.
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def replace_whole(path: Path, *pieces: bytes | memoryview, mode: int | None = No
         OSError: it could not be written; what was there is untouched.
     """
     # not named by the process id: containers that share a volume share those, too
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    beside = path.with_name(f".{path.name}.{os.urandom(8).hex()}.new")
     try:
         with beside.open("xb") as file:
             if mode is not None:

@@ -5,7 +5,6 @@ The reader knows neither manifest nor lock; it raises the error class it was giv
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -149,6 +148,8 @@ class Table:
         """Complain of the first key that was never asked for: a typo must not pass for a setting."""
         for key in self._values:
             if key not in self._asked:
+                import difflib  # for a complaint only: where every key is known, a load does without
+
                 near = difflib.get_close_matches(key, self._asked, 1)
                 expected = f"perhaps `{near[0]}`" if near else "one of " + ", ".join(sorted(set(self._asked)))
                 raise self.fail(key, f"`{key}` is not a key that is known here", expected=expected, found=key)

@@ -1,7 +1,8 @@
 """One at a time: a lock by file, held across threads and processes, let go by the kernel when its holder dies.
 
 Where the file system knows no ``flock`` (some network file systems) only the threads of this process exclude one
-another; two processes then may fetch the same bytes twice, and the hashes still decide what is kept.
+another; two processes then may fetch the same bytes twice, and the hashes still decide what is kept. Whoever wants to
+know that nobody is at work (:func:`alone`) is told there that somebody may be.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
 from pathlib import Path
 
 from hardtack.supply.disk import on_disk
@@ -44,12 +46,43 @@ def held(path: Path, stop: threading.Event, waiting: Callable[[], None]) -> Iter
     try:
         _wait(lambda: ours.acquire(blocking=False), stop, waiting)
         try:
-            _wait(lambda: _flock(descriptor), stop, waiting)
+            _wait(lambda: _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB) is not _Flock.BUSY, stop, waiting)
             yield
         finally:
             ours.release()
     finally:
         os.close(descriptor)  # which lets go of flock, too
+
+
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Hold a lock together with whoever else shares it, for as long as the block runs; waits for who has it alone.
+
+    Raises:
+        DiskError: the file cannot be made.
+    """
+    with on_disk(path):
+        descriptor = _open(path)
+    try:
+        _flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Hold a lock that others may share, if nobody does just now; gives whether it is held.
+
+    Raises:
+        DiskError: the file cannot be made.
+    """
+    with on_disk(path):
+        descriptor = _open(path)
+    try:
+        yield _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB) is _Flock.HELD
+    finally:
+        os.close(descriptor)
 
 
 def _open(path: Path) -> int:
@@ -73,12 +106,19 @@ def _wait(take: Callable[[], bool], stop: threading.Event, waiting: Callable[[],
             raise Stopped
 
 
-def _flock(descriptor: int) -> bool:
+class _Flock(Enum):
+    HELD = auto()
+    BUSY = auto()
+    UNKNOWN = auto()  # this file system knows none
+
+
+def _flock(descriptor: int, how: int) -> _Flock:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how)
     except OSError as problem:
         if problem.errno in _BUSY:
-            return False
+            return _Flock.BUSY
         if problem.errno not in _NO_FLOCK:
             raise
-    return True
+        return _Flock.UNKNOWN
+    return _Flock.HELD

@@ -5,7 +5,8 @@ of a known project, and no known lock, and no pin, names it; a project whose loc
 its last pull. Names go before content, so that a prune that is cut off leaves nothing that looks whole and is not.
 
 Packed weights of the native engine are hardtack's own, and made again by the next load that wants them: they go as soon
-as no known lock has a model of their digest, and every lock can be read.
+as no known lock has a model of their digest, and every lock can be read. Builds are hardtack's own, too, but take
+minutes to make: they go as soon as no known lock names them, every lock can be read, and nobody is making any.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hardtack.places import Store, pack_prefix
 from hardtack.supply import disk
 from hardtack.supply.locks import Stopped
-from hardtack.supply.registry import Known, Standing, forget, known, writing
+from hardtack.supply.registry import Known, Standing, forget, known, nobody_builds, writing
 from hardtack.supply.store import Shelf
 from hardtack.supply.usage import StoredFile, StoredSnapshot, refs_in, repositories, snapshots_in, usage
 
@@ -34,9 +35,10 @@ class Prunable:
         snapshots: with nothing that keeps them.
         partials: parts of downloads that no known lock needs.
         packs: packed weights of models that no known lock has.
+        builds: folders of builds that no known lock names.
         projects: those whose folder went, to be forgotten; empty unless they were asked for.
         kept: how many snapshots that hardtack brought stay.
-        notes: a sentence for each project whose lock could not be read.
+        notes: a sentence for each project whose lock could not be read, and one where builds are being made.
         freed: bytes, where nothing else holds the files.
     """
 
@@ -47,10 +49,11 @@ class Prunable:
     notes: tuple[str, ...]
     freed: int
     packs: tuple[StoredFile, ...] = ()
+    builds: tuple[StoredFile, ...] = ()
 
 
 def prunable(store: Store, *, gone: bool = False) -> Prunable:
-    """Find what may go; touches nothing.
+    """Find what may go, where nobody is building just now; touches nothing.
 
     Args:
         store: which.
@@ -81,9 +84,11 @@ def prunable(store: Store, *, gone: bool = False) -> Prunable:
     kept = tuple(pack_prefix(digest) for project in staying for digest in project.digests)
     # one that is being written begins with a dot: whoever writes it can do without
     packs = tuple(pack for pack in here.packs if not unclear and not pack.path.name.startswith(kept))
+    named = {name for project in staying for name in project.builds}
+    builds = tuple(build for build in here.builds if not unclear and build.path.name not in named)
     notes = tuple(_note(project) for project in unclear)
-    freed = sum(file.size for file in (*partials, *packs)) + _freed(doomed, here.snapshots)
-    return Prunable(doomed, partials, lost, len(ours) - len(doomed), notes, freed, packs)
+    freed = sum(file.size for file in (*partials, *packs, *builds)) + _freed(doomed, here.snapshots)
+    return Prunable(doomed, partials, lost, len(ours) - len(doomed), notes, freed, packs, builds)
 
 
 def prune(store: Store, *, gone: bool = False) -> Prunable:
@@ -92,8 +97,11 @@ def prune(store: Store, *, gone: bool = False) -> Prunable:
     Raises:
         DiskError: something could not be removed; what was removed before it is whole gone.
     """
-    with writing(store):
+    # in this order, as a build does it: who builds leaves the project's note meanwhile
+    with nobody_builds(store) as idle, writing(store):
         going = prunable(store, gone=gone)
+        if not idle:
+            going = _without_builds(going, store)
         lost = {project.id for project in going.projects}
         wanted = {repo for project in known(store) if project.id not in lost for repo, _ in project.keeps}
         for snapshot in going.snapshots:
@@ -104,9 +112,18 @@ def prune(store: Store, *, gone: bool = False) -> Prunable:
         for pack in going.packs:
             with disk.on_disk(pack.path):
                 pack.path.unlink(missing_ok=True)
+        for build in going.builds:
+            with disk.on_disk(build.path):
+                _remove_build(build.path)
         for project in going.projects:
             forget(store, project)
     return going
+
+
+def _without_builds(going: Prunable, store: Store) -> Prunable:
+    freed = going.freed - sum(build.size for build in going.builds)
+    note = f"{store.builds}: somebody may be building just now; builds are kept"
+    return replace(going, builds=(), freed=freed, notes=(*going.notes, note))
 
 
 def _of_a_stranger(snapshot: StoredSnapshot, ids: set[str]) -> bool:
@@ -146,6 +163,13 @@ def _remove(store: Store, snapshot: StoredSnapshot, *, wanted: bool) -> None:
     for file in snapshot.files:
         if file.path.parent == blobs and file.path not in still:
             file.path.unlink(missing_ok=True)
+
+
+def _remove_build(folder: Path) -> None:
+    """Remove a build; it loses its name first, so that one that is cut off midway is not taken for whole."""
+    if not folder.name.startswith("."):
+        folder = folder.rename(folder.with_name(f".{folder.name}.gone"))
+    shutil.rmtree(folder)
 
 
 def _remove_partial(store: Store, part: Path) -> None:

@@ -1,7 +1,8 @@
 """The projects that use this store: where each one's lock is, and which snapshots were brought for it.
 
-A prune must know what it may not take, and a project's lock lies anywhere on the machine; so a pull leaves a note, one
-small file a project, in ``projects/`` of the store's own folder. A note is a hint and never trusted for bytes.
+A prune must know what it may not take, and a project's lock lies anywhere on the machine; so a pull and a build leave
+a note, one small file a project, in ``projects/`` of the store's own folder. A note is a hint and never trusted for
+bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from hardtack.spec.lock import Lock
 from hardtack.spec.lock_text import read_lock
 from hardtack.spec.names import is_commit, is_repo
 from hardtack.supply import disk
-from hardtack.supply.locks import held
+from hardtack.supply.locks import alone, held, shared
 from hardtack.supply.store import project_id
 
 Snapshot = tuple[str, str]
@@ -37,7 +38,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Known:
-    """A project that has pulled into this store.
+    """A project that has pulled or built into this store.
 
     Attributes:
         id: :func:`~hardtack.supply.store.project_id`; of a pin of the environment's, its file's name.
@@ -47,6 +48,7 @@ class Known:
             be read.
         blobs: the names of the blobs that the lock needs; empty where it cannot be read.
         digests: of its models' files; empty where it cannot be read.
+        builds: the names of the builds that its lock has; empty where it cannot be read.
         brought: the snapshots that hardtack brought for it, ever.
     """
 
@@ -57,6 +59,7 @@ class Known:
     blobs: frozenset[str]
     brought: frozenset[Snapshot]
     digests: frozenset[str] = frozenset()
+    builds: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -73,8 +76,36 @@ def writing(store: Store) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def building(store: Store) -> Iterator[None]:
+    """Say that builds are being made, which no lock names before they are measured: no prune takes any meanwhile.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    with shared(_building(store)):
+        yield
+
+
+@contextmanager
+def nobody_builds(store: Store) -> Iterator[bool]:
+    """Whether nobody makes builds; then nobody begins to before the block ends.
+
+    Raises:
+        DiskError: nobody can tell.
+    """
+    with alone(_building(store)) as quiet:
+        yield quiet
+
+
+def _building(store: Store) -> Path:
+    with disk.on_disk(store.own):
+        disk.make_folder(store.own)
+    return store.own / "builds.lock"
+
+
 def remember(store: Store, lock: Lock, path: Path) -> bool:
-    """Note that a project uses this store; to be called before a pull looks at what is there.
+    """Note that a project uses this store; to be called before a pull or a build looks at what is there.
 
     A snapshot that is not there yet is noted as the project's own, since hardtack is about to bring it; one that is
     there was brought by somebody else, or noted before.
@@ -123,7 +154,7 @@ def forget(store: Store, known: Known) -> None:
 
 
 def known(store: Store) -> tuple[Known, ...]:
-    """The projects that have pulled into this store, and the pins of the environment's models.
+    """The projects that have pulled or built into this store, and the pins of the environment's models.
 
     Raises:
         DiskError: the notes cannot be read, so that nobody knows what must be kept.
@@ -161,7 +192,8 @@ def _known(project: str, note: Mapping[str, object]) -> Known:
     files += [file for model in read.models for code in model.code for file in code.files]
     blobs = frozenset(file.git or file.sha256 for file in files)
     digests = frozenset(model.digest for model in read.models if model.digest)
-    return Known(project, lock, Standing.HERE, snapshots_of(read), blobs, brought, digests)
+    builds = frozenset(build.name for model in read.models for build in model.builds)
+    return Known(project, lock, Standing.HERE, snapshots_of(read), blobs, brought, digests, builds)
 
 
 def _may_be_there(folder: Path) -> bool:

@@ -21,7 +21,13 @@ from hardtack.supply.registry import Known
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file that comes into reckoning: where it lies, its bytes, and when it was written (seconds since the epoch)."""
+    """A file that comes into reckoning, or a build's folder with all that is in it.
+
+    Attributes:
+        path: where it lies.
+        size: its bytes.
+        written: when it was, in seconds since the epoch.
+    """
 
     path: Path
     size: int
@@ -70,6 +76,7 @@ class Usage:
         size: bytes of all that lies under the hub folder, each file once.
         foreign: files and folders of another user that this one may not write.
         packs: packed weights that the native engine keeps, and what is left of one whose writing was cut off.
+        builds: the folders of builds, and what is left of one whose making was cut off.
     """
 
     snapshots: tuple[StoredSnapshot, ...]
@@ -77,6 +84,7 @@ class Usage:
     size: int
     foreign: tuple[Path, ...]
     packs: tuple[StoredFile, ...] = ()
+    builds: tuple[StoredFile, ...] = ()
 
 
 def usage(store: Store, projects: Iterable[Known] = ()) -> Usage:
@@ -99,8 +107,10 @@ def usage(store: Store, projects: Iterable[Known] = ()) -> Usage:
         size, foreign = _weigh(store.hub)
     with disk.on_disk(store.packs):
         packs = list(_packs(store.packs))
+    with disk.on_disk(store.builds):
+        builds = list(_builds(store.builds))
     found.sort(key=lambda snapshot: (-snapshot.size, snapshot.repo, snapshot.commit))
-    return Usage(tuple(found), tuple(partials), size, foreign, tuple(packs))
+    return Usage(tuple(found), tuple(partials), size, foreign, tuple(packs), tuple(builds))
 
 
 def repositories(store: Store) -> list[tuple[str, Path]]:
@@ -145,6 +155,14 @@ def _packs(folder: Path) -> Iterator[StoredFile]:
         with suppress(FileNotFoundError):  # written or replaced just now by a process that loads
             if path.is_file():
                 yield _stored(path)
+
+
+def _builds(folder: Path) -> Iterator[StoredFile]:
+    for path in sorted(folder.glob("*")):
+        with suppress(FileNotFoundError):  # made or replaced just now by a build
+            if path.is_dir():
+                files = [_stored(file) for file in path.rglob("*") if file.is_file()]
+                yield StoredFile(path, sum(file.size for file in files), path.stat().st_mtime)
 
 
 def _stored(path: Path) -> StoredFile:

@@ -13,7 +13,6 @@ import pytest
 from hardtack.build.tiles import packed_build
 from hardtack.errors import Mismatch
 from hardtack.runtime import choosing
-from hardtack.runtime.builds import key_of
 from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.native import library
@@ -60,7 +59,7 @@ def load(model: LockedModel, folder: Path, options: Options | None = None) -> Em
 
 
 def tiles_file(model: LockedModel, folder: Path) -> Path:
-    return folder / "builds" / key_of(model.builds[0]) / "weights.tiles"
+    return folder / "builds" / model.builds[0].name / "weights.tiles"
 
 
 def change(file: Path, place: int) -> None:
@@ -151,7 +150,7 @@ def test_under_auto_the_snapshot_runs_where_the_engine_does_not_and_one_line_say
     (line,) = [
         each.getMessage() for each in caplog.records if "tiles" in each.getMessage() or says in each.getMessage()
     ]
-    assert key_of(model.builds[0]) in line
+    assert model.builds[0].name in line
     assert says in line
     change(tmp_path / "emb/model.safetensors", -1)  # it is read now, and so it is hashed
     with pytest.raises(Mismatch):
