@@ -192,7 +192,8 @@ def models(draw: st.DrawFn) -> LockedModel:
     everything = draw(locked_files)
     cut = draw(st.integers(0, len(everything)))
     end = draw(st.integers(cut, len(everything)))
-    files, added, built = everything[:cut], everything[cut:end], everything[end:]
+    files, added = everything[:cut], everything[cut:end]
+    built = tuple(replace(f, path=f"hardtack/int8-0/{n}.bin") for n, f in enumerate(everything[end:]))
     local = draw(st.booleans())
     groups: list[LabelGroup] = []
     for name in draw(st.lists(st.sampled_from(["area", "größe", "_x", "a-b"]), unique=True, max_size=2)):
@@ -209,7 +210,7 @@ def models(draw: st.DrawFn) -> LockedModel:
         trust_remote_code=draw(st.booleans()), note=draw(words),
         code=tuple(draw(st.lists(st.builds(LockedCode, repos, hexes(40), locked_files.map(tuple)), max_size=2,
                                  unique_by=lambda code: code.folder))),
-        builds=(LockedBuild(draw(words), Precision.INT8, draw(words), tuple(built)),) if built else (),
+        builds=(LockedBuild(draw(words), Precision.INT8, draw(words), built),) if built else (),
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ VERBS = {
     "list": "what is locked: models, sizes, licences",
     "pack": "the locked models as one file, to be carried",
     "unpack": "such a file into the store, verified",
+    "sbom": "a bill of materials of what is locked, in CycloneDX",
     "sign": "vouch for a lock, an archive or a pantry with your key",
     "run": "any program, with no network and the models in place",
     "diff": "what differs between two locks, and whether vectors still fit",

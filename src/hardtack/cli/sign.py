@@ -6,14 +6,9 @@ from pathlib import Path
 
 import click
 
+from hardtack.cli.lock_of import lock_text_of, path_of
 from hardtack.cli.output import Talk, print_json, reporting
-from hardtack.errors import LockError
-from hardtack.project import Project
-from hardtack.spec.lock import LOCK_NAME
-from hardtack.spec.lock_text import parse_lock, write_atomically
-from hardtack.spec.text_file import read_text
-from hardtack.supply.archive_source import Source, is_archive, opened, parse_archived, read_lock_text
-from hardtack.supply.archive_tar import BLOCK
+from hardtack.spec.text_file import write_atomically
 from hardtack.trust.keys import PublicKey, read_private
 from hardtack.trust.sign import beside, sign
 
@@ -32,8 +27,8 @@ def command(file: Path | None, key: Path, output: Path | None, as_json: bool, qu
     and `hardtack verify --trust` take the public key. The signature is OpenSSH's, in the namespace `hardtack`:
     `ssh-keygen -Y sign` makes the same, with an agent if need be, and `ssh-keygen -Y verify` checks it.
     """
-    path = Project.here().lock_path if file is None else file / LOCK_NAME if file.is_dir() else file
-    text = _lock_text(path)
+    path = path_of(file)
+    text = lock_text_of(path)  # nothing else is ever signed
     private = read_private(key)
     target = output or beside(path)
     write_atomically(target, sign(text, private))
@@ -43,17 +38,3 @@ def command(file: Path | None, key: Path, output: Path | None, as_json: bool, qu
         return
     Talk(quiet=quiet).say(f"{path}: signed by {public.fingerprint}")
     click.echo(target)
-
-
-def _lock_text(path: Path) -> bytes:
-    """The bytes of the lock that a file is, or that it brings as an archive; nothing else is ever signed."""
-    if path.is_file():
-        with opened(path) as file:
-            if is_archive(file.read(BLOCK)):
-                file.seek(0)
-                text = read_lock_text(Source(file))
-                parse_archived(text)
-                return text
-    said = read_text(path, LockError, "lock", "hardtack lock")
-    parse_lock(said, str(path))
-    return said.encode()

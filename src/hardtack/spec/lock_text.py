@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_BUILD_FOLDER = re.compile(r"hardtack/[^/]+")
 
 
 def read_lock(path: Path) -> Lock:
@@ -147,6 +148,10 @@ def _read_build(table: Table) -> LockedBuild:
     build = LockedBuild(
         table.text("recipe"), table.choice("precision", Precision), table.text("digest"), _read_files(table, "files")
     )
+    folders = sorted({file.path.rpartition("/")[0] or "." for file in build.files})
+    if len(folders) != 1 or not _BUILD_FOLDER.fullmatch(folders[0]):
+        raise table.fail("files", "a build's files do not lie in one folder of its own",
+                         expected="hardtack/NAME/…", found=", ".join(folders) or "no file")  # fmt: skip
     table.finish()
     return build
 
