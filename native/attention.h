@@ -56,7 +56,7 @@ inline void store_each(char* to, std::size_t apart, long stride) {
 class Attention {
  public:
   /// Where one text's head lies: `wide` panels each, from its first token on; `bias`, where the model has one, is a
-  /// line of numbers of which [far + key - query] is added to a score (MPNet).
+  /// line of numbers of which [far + key - query] is added to a score (MPNet). `only`: of the queries this one alone.
   struct Head {
     Panels query, key, value, out;
     int first = 0;
@@ -64,6 +64,7 @@ class Attention {
     int wide = 0;
     const float* bias = nullptr;
     int far = 0;
+    int only = -1;
   };
 
   /// Mixes one head of one text. `out` may be `query`: a block of queries is read before its result is written.
@@ -80,8 +81,9 @@ class Attention {
     for (int block = 0; block < pair_blocks; ++block)
       for (int panel = 0; panel < head.wide; ++panel)
         pair_values(head, block, panel, values + (block * head.wide + panel) * 2 * kTileBytes);
-    for (int query = 0; query < head.tokens; query += kTileRows) {
-      const int rows = std::min(kTileRows, head.tokens - query);
+    const int begin = head.only < 0 ? 0 : head.only, end = head.only < 0 ? head.tokens : head.only + 1;
+    for (int query = begin; query < end; query += kTileRows) {
+      const int rows = std::min(kTileRows, end - query);
       f32x16 whole{};  // each query's sum of raised scores
       score(head, query, key_blocks, keys);
       for (int row = 0; row < rows; ++row) whole[row] = raise(head, query, row);

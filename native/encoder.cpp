@@ -1,6 +1,7 @@
 #include "encoder.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace hardtack {
 namespace {
@@ -60,18 +61,48 @@ void Workspace::run(const Model& model, const HardtackBatch& batch, const Chunk&
   copy_ = copy_memory_.panels(panels, chunk.tokens);
   wide_ = wide_memory_.panels(std::max(of_heads, of_slice), chunk.tokens);
 
+  find_read(model, batch, chunk);
   embed(model, batch, chunk);
   tiles::Session session;
   for (std::size_t number = 0; number < model.layers.size(); ++number) {
     const Layer& layer = model.layers[number];
-    const bool last = number + 1 == model.layers.size();
-    attend(model, layer, batch, chunk);
-    normalize_lines(stream_, chunk.tokens, shape.size, layer.after_attention, layer.down_bias, copy_);
-    feed_forward(model, layer, chunk.tokens);
+    const bool last = number + 1 == model.layers.size(), few = last && !read_.empty();
+    attend(model, layer, batch, chunk, few);
+    const int tokens = few ? bring_forward(model) : chunk.tokens;
+    accumulate(wide_, tokens, layer.out, 0, shape.heads * shape.head_panels, stream_);
+    normalize_lines(stream_, tokens, shape.size, layer.after_attention, layer.down_bias, copy_);
+    feed_forward(model, layer, tokens);
     const float* bias = last ? nullptr : model.layers[number + 1].out_bias;
-    normalize_lines(stream_, chunk.tokens, shape.size, layer.after_inner, bias, copy_);
+    normalize_lines(stream_, tokens, shape.size, layer.after_inner, bias, copy_);
   }
   answer(model, batch, chunk);
+}
+
+void Workspace::find_read(const Model& model, const HardtackBatch& batch, const Chunk& chunk) {
+  read_.clear();
+  if (model.layers.empty() || static_cast<Pooling>(model.shape.pooling) != Pooling::sum) return;
+  int first = 0;
+  for (int text = chunk.first_text; text < chunk.first_text + chunk.texts; ++text) {
+    const int tokens = batch.lengths[text];
+    const float* weights = batch.weights + chunk.first_token + first;
+    const auto counts = [](float weight) { return weight != 0; };
+    if (std::count_if(weights, weights + tokens, counts) != 1) return read_.clear();
+    read_.push_back(first + static_cast<int>(std::find_if(weights, weights + tokens, counts) - weights));
+    first += tokens;
+  }
+}
+
+int Workspace::bring_forward(const Model& model) {
+  const int stream_panels = 2 * padded(model.shape.size, kWide) / kWide;
+  const int mixed_panels = model.shape.heads * model.shape.head_panels;
+  const auto bring = [this](Panels panels, int count) {
+    for (int panel = 0; panel < count; ++panel)
+      for (int text = 0; text < static_cast<int>(read_.size()); ++text)
+        std::memmove(panels.at(panel, text), panels.at(panel, read_[text]), kRowBytes);  // never before its own text's
+  };
+  bring(stream_, stream_panels);
+  bring(wide_, mixed_panels);
+  return static_cast<int>(read_.size());
 }
 
 void Workspace::embed(const Model& model, const HardtackBatch& batch, const Chunk& chunk) {
@@ -91,7 +122,8 @@ void Workspace::embed(const Model& model, const HardtackBatch& batch, const Chun
   normalize_lines(stream_, chunk.tokens, size, model.embedded, bias, copy_);
 }
 
-void Workspace::attend(const Model& model, const Layer& layer, const HardtackBatch& batch, const Chunk& chunk) {
+void Workspace::attend(const Model& model, const Layer& layer, const HardtackBatch& batch, const Chunk& chunk,
+                       bool few) {
   const HardtackShape& shape = model.shape;
   product(copy_, chunk.tokens, layer.qkv, [&](int token, int block, f32x16 left, f32x16 right) {
     const float* bias = layer.qkv_bias + block * kWide;
@@ -105,6 +137,7 @@ void Workspace::attend(const Model& model, const Layer& layer, const HardtackBat
       const int tokens = batch.lengths[chunk.first_text + text];
       Attention::Head one{wide_.from(panel), wide_.from(mixed + panel), wide_.from(2 * mixed + panel),
                           wide_.from(panel), first, tokens, shape.head_panels};
+      if (few) one.only = read_[text] - first;
       if (shape.relative != 0) {
         one.far = shape.positions;
         one.bias = model.relative + static_cast<std::size_t>(head) * static_cast<std::size_t>(2 * shape.positions + 64);
@@ -113,7 +146,6 @@ void Workspace::attend(const Model& model, const Layer& layer, const HardtackBat
       first += tokens;
     }
   }
-  accumulate(wide_, chunk.tokens, layer.out, 0, mixed, stream_);
 }
 
 void Workspace::feed_forward(const Model& model, const Layer& layer, int tokens) {
@@ -145,9 +177,12 @@ void Workspace::answer(const Model& model, const HardtackBatch& batch, const Chu
   float* to = reinterpret_cast<float*>(hidden_memory_.reserve(bytes));
   int first = 0;
   for (int text = chunk.first_text; text < chunk.first_text + chunk.texts; ++text) {
-    const int tokens = batch.lengths[text];
-    pool(stream_, first, tokens, shape.size, static_cast<Pooling>(shape.pooling),
-         batch.weights + chunk.first_token + first, from);
+    const int tokens = batch.lengths[text], number = text - chunk.first_text;
+    const float* weights = batch.weights + chunk.first_token;
+    if (read_.empty())
+      pool(stream_, first, tokens, shape.size, static_cast<Pooling>(shape.pooling), weights + first, from);
+    else
+      pool(stream_, number, 1, shape.size, Pooling::sum, weights + read_[number], from);
     for (const Dense& layer : model.head) {
       apply(layer, from, to);
       for (int past = layer.outputs; past < padded(layer.outputs, kLanes); ++past) to[past] = 0;

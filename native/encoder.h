@@ -48,8 +48,14 @@ class Workspace {
 
  private:
   void embed(const Model& model, const HardtackBatch& batch, const Chunk& chunk);
-  void attend(const Model& model, const Layer& layer, const HardtackBatch& batch, const Chunk& chunk);
+  /// Mixes all texts into the first panels of `wide_`; `few`: of each text that token alone which is read.
+  void attend(const Model& model, const Layer& layer, const HardtackBatch& batch, const Chunk& chunk, bool few);
   void feed_forward(const Model& model, const Layer& layer, int tokens);
+  /// Which token of each text is read in the end, if it is one of each: the first, as heads and CLS have it, or the last.
+  /// Of the last layer then nothing is computed for the others but their keys and values.
+  void find_read(const Model& model, const HardtackBatch& batch, const Chunk& chunk);
+  /// Moves the tokens that are read to the front, each text's to the text's number; gives how many there are.
+  int bring_forward(const Model& model);
   void answer(const Model& model, const HardtackBatch& batch, const Chunk& chunk);
 
   Buffer stream_memory_, copy_memory_, wide_memory_, pooled_memory_, hidden_memory_;
@@ -57,6 +63,7 @@ class Workspace {
   Panels copy_;    // the same in bf16, for the tiles
   Panels wide_;    // bf16: queries, keys and values; then a slice of the feed-forward part
   Attention attention_;
+  std::vector<int> read_;  // of each text, counted from the chunk's first token; empty: all tokens are
 };
 
 }  // namespace hardtack

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from hardtack.build.choose import choose
-from hardtack.build.texts import CALIBRATION, GATE, read_texts
+from hardtack.build.texts import CALIBRATION, GATE, Texts, read_texts
 from hardtack.build.workshop import Workshop
 from hardtack.offline.apart import run_apart
 from hardtack.offline.guard import can_guard
+from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.load import load_model
 from hardtack.spec.manifest import WantedModel
-from hardtack.spec.words import Precision, Task
+from hardtack.spec.words import Pooling, Precision, Task
 from hardtack.supply.local import resolve_local
 from tests.build import sham
 from tests.models import make_bert, make_t5
@@ -59,6 +60,20 @@ def test_nncf_makes_the_same_bytes_twice_and_they_run(tmp_path: Path, task: Task
     model = load_model(tmp_path / "model", task, locked=chosen.model, source="local", builds=shop.builds)
     assert model.engine.precision == "int8"
     model.close()
+
+
+def test_a_build_that_pools_by_the_first_token_has_the_vectors_of_all(tmp_path: Path, texts: Texts) -> None:
+    make_bert(tmp_path / "model", pooling=Pooling.CLS, normalize=False)
+    want = WantedModel("m", Task.EMBED, repo="./model", precision=Precision.INT8, gate=OPEN[Task.EMBED])
+    shop = Workshop(tmp_path / "builds", run_apart, race=sham.race())
+    chosen = choose(resolve_local(want, tmp_path), tmp_path / "model", texts, texts, shop)
+    model = load_model(tmp_path / "model", Task.EMBED, locked=chosen.model, source="local", builds=shop.builds)
+    assert isinstance(model, Embedder)
+    tokenized = model.tokenize(["the cat sits", "a dog turns on the light"])
+    each = model.encode_each_token(tokenized)
+    assert [len(vectors) for vectors in each] == [len(tokens) for tokens in tokenized]
+    firsts = np.stack([vectors[0] for vectors in each])
+    np.testing.assert_allclose(firsts, model.encode(["the cat sits", "a dog turns on the light"]), atol=1e-5)
 
 
 def test_the_verb_builds_bakes_and_proves(voyage: Voyage) -> None:

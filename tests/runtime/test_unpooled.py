@@ -55,6 +55,17 @@ def test_their_mean_is_the_vector_of_a_mean_pooled_model(make: Callable[..., Pat
     np.testing.assert_allclose(means, model.encode(TEXTS), atol=2e-6)
 
 
+@pytest.mark.parametrize("make", [make_bert, make_distilbert, make_roberta, make_mpnet])
+def test_a_model_that_pools_by_the_first_token_has_all_of_them(make: Callable[..., Path], tmp_path: Path) -> None:
+    first = load(make(tmp_path / "first", pooling=Pooling.CLS, normalize=False))
+    tokenized = first.tokenize(TEXTS)
+    vectors = first.encode_each_token(tokenized)
+    np.testing.assert_allclose(np.stack([each[0] for each in vectors]), first.encode(TEXTS), atol=2e-6)
+    whole = load(make(tmp_path / "mean", **MEAN)).encode_each_token(tokenized)
+    for ours, theirs in zip(vectors, whole, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-6)
+
+
 @pytest.mark.parametrize("given", [{"pooling": Pooling.MAX}, {"pooling": Pooling.CLS, "dense": (12,)}], ids=str)
 def test_what_follows_does_not_matter(given: dict[str, Any], tmp_path: Path) -> None:
     plain, other = load(make_bert(tmp_path / "plain", **MEAN)), load(make_bert(tmp_path / "other", **given))

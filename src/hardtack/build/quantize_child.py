@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,7 +74,8 @@ def main(job: Path, source: Path, key: str, way: str, texts: Path, out: Path) ->
     taken: list[NoteTaker] = []
 
     def take(layout: Layout, weights: Weights, _: Options) -> NoteTaker:
-        taken.append(NoteTaker(layout, weights))
+        # whole, so that the vectors of tokens are to be had from the build, too
+        taken.append(NoteTaker(replace(layout, whole=True), weights))
         return taken[0]
 
     loaded = load_model(

@@ -40,15 +40,15 @@ class Way:
 
 WAYS: Mapping[str, Way] = MappingProxyType(
     {
-        "static": Way(4, True, "weights and activations of all products, SmoothQuant; pooling and heads in fp32"),
+        "static": Way(5, True, "weights and activations of all products, SmoothQuant; pooling and heads in fp32"),
         "static-half": Way(
-            2,
+            3,
             True,
             "as static, but in the first half of the layers, whose loss goes through all the others, the products that"
             " narrow the feed-forward part stay as they are",
         ),
-        "static-partly": Way(4, True, "as static, but the products that narrow the feed-forward part stay as they are"),
-        "weights": Way(4, False, "weights only, one scale a row; products are executed in bf16 or fp32"),
+        "static-partly": Way(5, True, "as static, but the products that narrow the feed-forward part stay as they are"),
+        "weights": Way(5, False, "weights only, one scale a row; products are executed in bf16 or fp32"),
     }
 )
 """The ways by name, the fastest first: the first that keeps to the gate is taken."""

@@ -112,6 +112,7 @@ class Layout:
         include_prompt: whether the tokens of a prompt are pooled with those of the text.
         stored: what kind of files ``weights`` are.
         template: how a reranker puts a pair into one text, with ``{query}`` and ``{passage}``; None: as a pair.
+        whole: whether the vectors of all tokens are wanted, where an embedder's pooling reads the first alone.
     """
 
     directory: Path
@@ -131,3 +132,12 @@ class Layout:
     include_prompt: bool = True
     stored: WeightsKind = WeightsKind.SAFETENSORS
     template: str | None = None
+    whole: bool = False
+
+    @property
+    def first_alone(self) -> bool:
+        """Whether nothing reads the last layer but of each text's first token: classification heads, pooling by CLS."""
+        if self.task is not Task.EMBED:
+            return True
+        plain = not self.tokenizing.pad_left and self.include_prompt
+        return self.pooling is Pooling.CLS and plain and not self.whole

@@ -166,6 +166,19 @@ def test_every_family_is_the_same_to_the_bit_in_any_company(name: str, tmp_path:
     made.close()
 
 
+@pytest.mark.parametrize("pooling", [Pooling.CLS, Pooling.LASTTOKEN])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_is_spared_in_the_last_layer_changes_no_bit(name: str, pooling: Pooling, tmp_path: Path) -> None:
+    """Only where one token of *each* text is read is the last layer computed for those alone."""
+    make, config = FAMILIES[name]
+    made = native_engine(make(tmp_path, pooling=pooling, normalize=False, **config), Task.EMBED)
+    rows = random_rows((1, 2, 15, 16, 17, 31, 32, 33, 37, 5), engine_vocabulary(tmp_path))
+    nothing = np.array([], np.int64)
+    spared, whole = rows_of(made, batch(rows, pad=1)), rows_of(made, batch([*rows[:4], nothing, *rows[4:]], pad=1))
+    np.testing.assert_array_equal(bits(np.delete(whole, 4, axis=0)), bits(spared))
+    made.close()
+
+
 def bits(rows: NDArray[np.float32]) -> NDArray[np.uint32]:
     return rows.view(np.uint32)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 from hardtack.errors import UnsupportedModel
-from hardtack.runtime.families import FAMILIES
+from hardtack.runtime.families import FAMILIES, draw
+from hardtack.runtime.read_layout import read_layout
+from hardtack.runtime.weights import open_weights
 from hardtack.spec.words import Pooling, Task
-from tests.models import make_bert, make_mpnet, make_roberta
+from tests.models import make_bert, make_distilbert, make_mpnet, make_roberta
 from tests.runtime import forward
 from tests.runtime.running import PAIRS, TEXTS, encode, engine_for, feed, rows_of, values
 
@@ -50,6 +53,41 @@ def test_classification_of_pairs(kind: str, labels: tuple[str, ...], tmp_path: P
     wanted = [head(weights, tokens_by_numpy(kind, directory, encoding)) for encoding in encodings]
     engine = engine_for(directory, Task.RERANK)
     np.testing.assert_allclose(rows_of(engine, feed(engine, encodings, pad_id=PAD[kind])), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("dense", [(), (12,)])
+def test_pooling_by_the_first_token(kind: str, dense: tuple[int, ...], tmp_path: Path) -> None:
+    directory = MAKERS[kind](tmp_path, pooling=Pooling.CLS, normalize=False, dense=dense)
+    encodings = encode(directory, TEXTS)
+    wanted = np.stack([tokens_by_numpy(kind, directory, encoding)[0] for encoding in encodings])
+    if dense:
+        head = values(directory / "2_Dense", "linear.")
+        wanted = np.tanh(wanted @ head["weight"].T + head["bias"])
+    engine = engine_for(directory, Task.EMBED)
+    np.testing.assert_allclose(rows_of(engine, feed(engine, encodings, pad_id=PAD[kind], extra=3)), wanted, atol=5e-6)
+
+
+@pytest.mark.parametrize("make", [make_bert, make_distilbert, make_mpnet, make_roberta])
+@pytest.mark.parametrize(
+    ("task", "changes", "first_alone"),
+    [
+        (Task.RERANK, {}, True),
+        (Task.CLASSIFY, {}, True),
+        (Task.EMBED, {"pooling": Pooling.CLS}, True),
+        (Task.EMBED, {"pooling": Pooling.CLS, "whole": True}, False),
+        (Task.EMBED, {"pooling": Pooling.CLS, "include_prompt": False}, False),
+        (Task.EMBED, {"pooling": Pooling.MEAN}, False),
+    ],
+)
+def test_a_last_layer_computes_what_is_read_of_it(
+    make: Callable[..., Path], task: Task, changes: dict[str, Any], first_alone: bool, tmp_path: Path
+) -> None:
+    layout = replace(read_layout(make(tmp_path, task), task), **changes)
+    graph = draw(layout, open_weights(layout))
+    wide = [node for node in graph.get_ordered_ops() if node.get_type_name() == "Gelu"]  # one a layer
+    at_most = [node.output(0).get_partial_shape()[1].get_max_length() for node in wide]
+    assert [length == 1 for length in at_most] == [False, first_alone]
 
 
 @pytest.mark.parametrize("kind", MAKERS)

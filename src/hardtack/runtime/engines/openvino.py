@@ -119,7 +119,8 @@ def open_engine(
         return OpenVinoEngine(compile_for, weights, info, many=cpus, lone=lone, unpool=unpool)
 
     def unpool() -> OpenVinoEngine:
-        graph = unpooled(model)
+        drawn = weights.graph is None and layout.stored is WeightsKind.SAFETENSORS
+        graph = unpooled(draw(replace(layout, whole=True), weights) if drawn and layout.first_alone else model)
         if graph is None:
             raise UnsupportedModel(
                 "This model's graph gives one vector a text: those of its tokens are not to be had.",

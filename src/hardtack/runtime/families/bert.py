@@ -66,21 +66,26 @@ def draw(layout: Layout, weights: Weights) -> Any:
 
 
 def encoder(layout: Layout, x: Node, mask: Node, constants: Constants) -> Node:
-    """BERT's layers, which RoBERTa shares: ``(B, T, H)`` and mask ``(B, T)`` → ``(B, T, H)``."""
+    """BERT's layers, which RoBERTa shares: ``(B, T, H)`` and mask ``(B, T)`` → ``(B, T, H)``.
+
+    Where a head reads the first token alone, the last layer computes no other: ``(B, 1, H)``.
+    """
     size, eps = whole(layout, "hidden_size"), number(layout, "layer_norm_eps", 1e-12)
     count, inner = whole(layout, "num_attention_heads"), whole(layout, "intermediate_size")
     act = activation(text(layout, "hidden_act", "gelu"), where(layout, "hidden_act"))
     bias = mask_bias(mask)
-    for number_of_layer in range(whole(layout, "num_hidden_layers")):
+    layers = whole(layout, "num_hidden_layers")
+    for number_of_layer in range(layers):
         layer = constants.under(f"layer.{number_of_layer}")
         own = layer.under("attention.self")
+        asked = heads.wanted(layout, x) if number_of_layer == layers - 1 else x
         q, k, v = (
-            split_heads(linear(x, own.under(name), size, size), count, size // count)
-            for name in ("query", "key", "value")
+            split_heads(linear(tokens, own.under(name), size, size), count, size // count)
+            for tokens, name in ((asked, "query"), (x, "key"), (x, "value"))
         )
         mixed = merge_heads(attention(q, k, v, bias, (size // count) ** -0.5), count, size // count)
         mixed = linear(mixed, layer.under("attention.output.dense"), size, size)
-        x = layer_norm(op.add(mixed, x), layer.under("attention.output.LayerNorm"), size, eps)
+        x = layer_norm(op.add(mixed, asked), layer.under("attention.output.LayerNorm"), size, eps)
         wide = act(linear(x, layer.under("intermediate.dense"), size, inner))
         narrow = linear(wide, layer.under("output.dense"), inner, size)
         x = layer_norm(op.add(narrow, x), layer.under("output.LayerNorm"), size, eps)

@@ -57,16 +57,18 @@ def _encoder(layout: Layout, x: Node, mask: Node, constants: Constants, size: in
     count, inner = whole(layout, "n_heads", 12), whole(layout, "hidden_dim", 3072)
     act = activation(text(layout, "activation", "gelu"), where(layout, "activation"))
     bias = mask_bias(mask)
-    for n in range(whole(layout, "n_layers", 6)):
+    layers = whole(layout, "n_layers", 6)
+    for n in range(layers):
         layer = constants.under(f"layer.{n}")
         own = layer.under("attention")
+        asked = heads.wanted(layout, x) if n == layers - 1 else x
         q, k, v = (
-            split_heads(linear(x, own.under(name), size, size), count, size // count)
-            for name in ("q_lin", "k_lin", "v_lin")
+            split_heads(linear(tokens, own.under(name), size, size), count, size // count)
+            for tokens, name in ((asked, "q_lin"), (x, "k_lin"), (x, "v_lin"))
         )
         mixed = merge_heads(attention(q, k, v, bias, (size // count) ** -0.5), count, size // count)
         mixed = linear(mixed, own.under("out_lin"), size, size)
-        x = layer_norm(op.add(mixed, x), layer.under("sa_layer_norm"), size, _EPS)
+        x = layer_norm(op.add(mixed, asked), layer.under("sa_layer_norm"), size, _EPS)
         wide = act(linear(x, layer.under("ffn.lin1"), size, inner))
         narrow = linear(wide, layer.under("ffn.lin2"), inner, size)
         x = layer_norm(op.add(narrow, x), layer.under("output_layer_norm"), size, _EPS)

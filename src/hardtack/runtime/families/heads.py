@@ -18,13 +18,14 @@ from hardtack.spec.words import Pooling
 
 
 def embedding(layout: Layout, weights: Weights, tokens: Node, inputs: list[Node]) -> list[Node]:
-    """Token vectors ``(B, T, H)`` → the outputs of an embedder's graph, its vectors ``(B, dim)`` first.
+    """Token vectors ``(B, T, H)``, or ``(B, 1, H)``, → the outputs of an embedder's graph, vectors ``(B, dim)`` first.
 
     ``inputs`` are the graph's, ids and mask first; where a prompt's tokens do not count, ``pooling_mask`` is added.
     """
     if layout.pooling is None:
         raise ValueError("an embedder with a transformer has a pooling")
-    name_tokens(tokens)
+    if not layout.first_alone:
+        name_tokens(tokens)
     counted = None
     if not layout.include_prompt:
         inputs.append(counted := ids_input("pooling_mask"))
@@ -43,7 +44,9 @@ def name_tokens(tokens: Node) -> None:
 
 
 def unpooled(graph: Any) -> Any:
-    """What lies before the pooling of an embedder's graph, as an ``openvino.Model``; None where it was not drawn here.
+    """What lies before the pooling of an embedder's graph, as an ``openvino.Model``; None where it is not to be had.
+
+    That is, where the graph was not drawn here, or not :attr:`~hardtack.runtime.layout.Layout.whole`.
 
     The nodes are the graph's own: nothing is copied.
     """
@@ -72,6 +75,20 @@ def scores(vector: Node, head: Constants, size: int, labels: int, divisor: float
     precise = _Precise()
     logits = precise.linear(vector, head, size, labels, bias=False)
     return [op.divide(logits, numbers(divisor)), *precise.outputs]
+
+
+def wanted(layout: Layout, x: Node, *, axis: int = 1) -> Node:
+    """Of what enters a last layer, what it is to compute: the first token, where nothing reads another.
+
+    That spares 10 of the layer's 12 products of H × H: queries, the output of the attention, the feed-forward part.
+    Keys and values are those of all tokens.
+
+    Args:
+        layout: what is drawn.
+        x: with the tokens along ``axis``: ``(B, T, H)``, or a bias of the scores.
+        axis: which that is.
+    """
+    return op.slice(x, ints(0), ints(1), ints(1), ints(axis)) if layout.first_alone else x
 
 
 def first_token(tokens: Node) -> Node:

@@ -66,15 +66,20 @@ def _encoder(layout: Layout, x: Node, ids: Node, mask: Node, constants: Constant
     buckets = whole(layout, "relative_attention_num_buckets", 32)
     learned = bias_table(constants, "relative_attention_bias.weight", buckets, count, _FARTHEST, both_ways=True)
     bias = op.add(mask_bias(mask), look_up(learned, ids, _FARTHEST))
-    for number_of_layer in range(whole(layout, "num_hidden_layers")):
+    layers = whole(layout, "num_hidden_layers")
+    for number_of_layer in range(layers):
         layer = constants.under(f"layer.{number_of_layer}")
         own = layer.under("attention.attn")
+        asked = x
+        if number_of_layer == layers - 1:
+            asked, bias = heads.wanted(layout, x), heads.wanted(layout, bias, axis=2)
         q, k, v = (
-            split_heads(linear(x, own.under(name), size, size), count, size // count) for name in ("q", "k", "v")
+            split_heads(linear(tokens, own.under(name), size, size), count, size // count)
+            for tokens, name in ((asked, "q"), (x, "k"), (x, "v"))
         )
         mixed = merge_heads(attention(q, k, v, bias, (size // count) ** -0.5), count, size // count)
         mixed = linear(mixed, own.under("o"), size, size)
-        x = layer_norm(op.add(mixed, x), layer.under("attention.LayerNorm"), size, eps)
+        x = layer_norm(op.add(mixed, asked), layer.under("attention.LayerNorm"), size, eps)
         wide = act(linear(x, layer.under("intermediate.dense"), size, inner))
         narrow = linear(wide, layer.under("output.dense"), inner, size)
         x = layer_norm(op.add(narrow, x), layer.under("output.LayerNorm"), size, eps)
