@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from hardtack.build.workshop import Workshop
 from hardtack.offline.apart import run_apart
 from hardtack.offline.guard import can_guard
 from hardtack.runtime.embedder import Embedder
+from hardtack.runtime.engines.openvino_import import import_openvino
+from hardtack.runtime.families.precise import is_precise
 from hardtack.runtime.load import load_model
 from hardtack.spec.manifest import WantedModel
 from hardtack.spec.words import Pooling, Precision, Task
@@ -60,6 +62,29 @@ def test_nncf_makes_the_same_bytes_twice_and_they_run(tmp_path: Path, task: Task
     model = load_model(tmp_path / "model", task, locked=chosen.model, source="local", builds=shop.builds)
     assert model.engine.precision == "int8"
     model.close()
+
+
+@pytest.mark.parametrize("task", list(OPEN))
+def test_products_of_the_body_are_quantised_and_nothing_else(tmp_path: Path, texts: Texts, task: Task) -> None:
+    make: dict[Task, Callable[..., Path]] = {
+        Task.EMBED: partial(make_bert, dense=(12,)), Task.RERANK: partial(make_bert, task=task),
+        Task.CLASSIFY: partial(make_t5, task=task),
+    }  # fmt: skip
+    make[task](tmp_path / "model")
+    want = WantedModel("m", task, repo="./model", precision=Precision.INT8, gate=OPEN[task])
+    shop = Workshop(tmp_path / "builds", run_apart, race=sham.race())
+    chosen = choose(resolve_local(want, tmp_path), tmp_path / "model", texts, texts, shop)
+    graph = import_openvino().Core().read_model(str(shop.builds / chosen.model.builds[0].name / "model.xml"))
+    heads = [node for node in graph.get_ordered_ops() if node.get_type_name() == "MatMul" and is_precise(node)]
+    assert len(heads) == {Task.EMBED: 1, Task.RERANK: 2, Task.CLASSIFY: 1}[task]
+    for product in heads:
+        assert product.input_value(1).get_node().get_type_name() == "Constant"  # as it is in the snapshot
+        assert product.input_value(0).get_node().get_type_name() != "FakeQuantize"
+    steps = [node for node in graph.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]
+    assert steps
+    for each in steps:
+        assert {target.get_node().get_type_name() for target in each.output(0).get_target_inputs()} == {"MatMul"}
+        assert each.input_value(3).get_node().get_data() == 0
 
 
 def test_a_build_that_pools_by_the_first_token_has_the_vectors_of_all(tmp_path: Path, texts: Texts) -> None:

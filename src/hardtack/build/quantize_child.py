@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 
 from hardtack.build.ask import ask
+from hardtack.build.offsets import begin_at_zero
 from hardtack.build.recipe import WAYS
 from hardtack.build.tables import look_up_first
 from hardtack.build.texts import read_texts
@@ -23,6 +24,7 @@ from hardtack.runtime.builds import GRAPH, NUMBERS
 from hardtack.runtime.engines.interface import Deliver, EngineInfo, Feed
 from hardtack.runtime.engines.openvino_import import import_openvino
 from hardtack.runtime.families import TOKENS, draw
+from hardtack.runtime.families.precise import is_precise
 from hardtack.runtime.layout import Layout
 from hardtack.runtime.load import Options, load_model
 from hardtack.runtime.weights import Weights
@@ -87,6 +89,7 @@ def main(job: Path, source: Path, key: str, way: str, texts: Path, out: Path) ->
     name_by_place(notes.graph)
     graph = _quantized(notes, way)
     look_up_first(graph)
+    begin_at_zero(graph)
     import_openvino().serialize(graph, str(out / GRAPH), str(out / NUMBERS))
 
 
@@ -96,13 +99,14 @@ def _quantized(notes: NoteTaker, way: str) -> Any:
     cast("dict[str, Any]", sys.modules)["openvino_telemetry"] = None
     import nncf
 
-    kept = _products(notes.graph, _is_precise)
+    kept = _products(notes.graph, is_precise)  # heads and Dense modules
     if way in ("static-half", "static-partly"):
         config = notes.layout.config
         narrow = (config.get("hidden_size", config.get("d_model")), config.get("intermediate_size", config.get("d_ff")))
         narrowing = _products(notes.graph, lambda node: _weight_shape(node) == narrow)  # in the order of the layers
         kept += narrowing if way == "static-partly" else narrowing[: (len(narrowing) + 1) // 2]
-    ignored = nncf.IgnoredScope(names=kept) if kept else None
+    # OpenVINO executes an attention in bf16 or f32, whatever goes in: eight bits would be lost for nothing
+    ignored = nncf.IgnoredScope(names=kept, types=["ScaledDotProductAttention"], validate=False)
     if way == "weights":
         return nncf.compress_weights(notes.graph, mode=nncf.CompressWeightsMode.INT8_SYM, ignored_scope=ignored)
     step = max(1.0, len(notes.feeds) / _MOST)
@@ -154,11 +158,6 @@ def _products(graph: Any, wanted: Any) -> list[str]:
         node.get_friendly_name() for node in graph.get_ordered_ops()
         if node.get_type_name() == "MatMul" and wanted(node)
     ]  # fmt: skip
-
-
-def _is_precise(node: Any) -> bool:
-    """Whether a family drew the product to stay in fp32: heads and Dense modules."""
-    return any(name.startswith("precise") for name in node.get_rt_info())
 
 
 def _weight_shape(node: Any) -> tuple[int, ...]:

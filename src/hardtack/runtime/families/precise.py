@@ -51,6 +51,11 @@ _ONE_PRODUCT = b"""<?xml version="1.0"?>
 """
 
 
+def is_precise(node: Any) -> bool:
+    """Whether a node is to stay in float32: what the attribute is called in an IR, and what a graph calls it."""
+    return any(name.startswith(("precise", "DisablePrecisionConversion")) for name in node.get_rt_info())
+
+
 def precise_product(x: Any, weight: Any) -> Any:
     """``x @ weight.T`` in float32: x ``(…, inputs)``, weight ``(outputs, inputs)`` → ``(…, outputs)``."""
     model = import_openvino().Core().read_model(_ONE_PRODUCT, b"")
