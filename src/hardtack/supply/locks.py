@@ -41,17 +41,13 @@ def held(path: Path, stop: threading.Event, waiting: Callable[[], None]) -> Iter
     """
     with _guard:
         ours = _in_process.setdefault(path, threading.Lock())
-    with on_disk(path):
-        descriptor = _open(path)
-    try:
+    with _opened(path) as descriptor:
         _wait(lambda: ours.acquire(blocking=False), stop, waiting)
         try:
             _wait(lambda: _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB) is not _Flock.BUSY, stop, waiting)
             yield
         finally:
             ours.release()
-    finally:
-        os.close(descriptor)  # which lets go of flock, too
 
 
 @contextmanager
@@ -61,13 +57,9 @@ def shared(path: Path) -> Iterator[None]:
     Raises:
         DiskError: the file cannot be made.
     """
-    with on_disk(path):
-        descriptor = _open(path)
-    try:
+    with _opened(path) as descriptor:
         _flock(descriptor, fcntl.LOCK_SH)
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -77,12 +69,18 @@ def alone(path: Path) -> Iterator[bool]:
     Raises:
         DiskError: the file cannot be made.
     """
+    with _opened(path) as descriptor:
+        yield _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB) is _Flock.HELD
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
     with on_disk(path):
         descriptor = _open(path)
     try:
-        yield _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB) is _Flock.HELD
+        yield descriptor
     finally:
-        os.close(descriptor)
+        os.close(descriptor)  # which lets go of flock, too
 
 
 def _open(path: Path) -> int:
