@@ -107,4 +107,4 @@ def test_what_is_no_lock_and_no_time_is_said(tmp_path: Path, capsys: pytest.Capt
     assert "there is no lock" in capsys.readouterr().err
     lock.write_text(render_lock(CASES["no-model"]))
     assert main(["sbom", str(lock), "--timestamp", "yesterday"]) == 2
-    assert "date -u" in capsys.readouterr().err
+    assert "2026-01-31T12:00:00Z" in capsys.readouterr().err

@@ -34,7 +34,7 @@ def command(file: Path | None, output: Path | None, timestamp: str | None, as_js
     if timestamp and not _TIME.fullmatch(timestamp):
         raise Misused(
             "that is no point in time", where="--timestamp", expected="2026-01-31T12:00:00Z", found=timestamp,
-            mend="hardtack sbom --timestamp $(date -u +%FT%TZ)",
+            mend="hardtack sbom --timestamp 2026-01-31T12:00:00Z",
         )  # fmt: skip
     path = path_of(file)
     bill = json.dumps(bill_of(lock_text_of(path).decode(), timestamp=timestamp), indent=2, ensure_ascii=False) + "\n"
