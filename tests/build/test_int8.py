@@ -19,6 +19,7 @@ from hardtack.runtime.embedder import Embedder
 from hardtack.runtime.engines.openvino_import import import_openvino
 from hardtack.runtime.families.precise import is_precise
 from hardtack.runtime.load import load_model
+from hardtack.spec.lock import LockedModel
 from hardtack.spec.manifest import WantedModel
 from hardtack.spec.words import Pooling, Precision, Task
 from hardtack.supply.local import resolve_local
@@ -64,6 +65,13 @@ def test_nncf_makes_the_same_bytes_twice_and_they_run(tmp_path: Path, task: Task
     model.close()
 
 
+def in_int8(folder: Path, task: Task, texts: Texts) -> LockedModel:
+    """The model in a folder, built into ``builds`` beside it whatever it loses."""
+    want = WantedModel("m", task, repo="./model", precision=Precision.INT8, gate=OPEN[task])
+    shop = Workshop(folder / "builds", run_apart, race=sham.race())
+    return choose(resolve_local(want, folder), folder / "model", texts, texts, shop).model
+
+
 @pytest.mark.parametrize("task", list(OPEN))
 def test_products_of_the_body_are_quantised_and_nothing_else(tmp_path: Path, texts: Texts, task: Task) -> None:
     make: dict[Task, Callable[..., Path]] = {
@@ -71,10 +79,8 @@ def test_products_of_the_body_are_quantised_and_nothing_else(tmp_path: Path, tex
         Task.CLASSIFY: partial(make_t5, task=task),
     }  # fmt: skip
     make[task](tmp_path / "model")
-    want = WantedModel("m", task, repo="./model", precision=Precision.INT8, gate=OPEN[task])
-    shop = Workshop(tmp_path / "builds", run_apart, race=sham.race())
-    chosen = choose(resolve_local(want, tmp_path), tmp_path / "model", texts, texts, shop)
-    graph = import_openvino().Core().read_model(str(shop.builds / chosen.model.builds[0].name / "model.xml"))
+    (build,) = in_int8(tmp_path, task, texts).builds
+    graph = import_openvino().Core().read_model(str(tmp_path / "builds" / build.name / "model.xml"))
     heads = [node for node in graph.get_ordered_ops() if node.get_type_name() == "MatMul" and is_precise(node)]
     assert len(heads) == {Task.EMBED: 1, Task.RERANK: 2, Task.CLASSIFY: 1}[task]
     for product in heads:
@@ -89,10 +95,8 @@ def test_products_of_the_body_are_quantised_and_nothing_else(tmp_path: Path, tex
 
 def test_a_build_that_pools_by_the_first_token_has_the_vectors_of_all(tmp_path: Path, texts: Texts) -> None:
     make_bert(tmp_path / "model", pooling=Pooling.CLS, normalize=False)
-    want = WantedModel("m", Task.EMBED, repo="./model", precision=Precision.INT8, gate=OPEN[Task.EMBED])
-    shop = Workshop(tmp_path / "builds", run_apart, race=sham.race())
-    chosen = choose(resolve_local(want, tmp_path), tmp_path / "model", texts, texts, shop)
-    model = load_model(tmp_path / "model", Task.EMBED, locked=chosen.model, source="local", builds=shop.builds)
+    locked = in_int8(tmp_path, Task.EMBED, texts)
+    model = load_model(tmp_path / "model", Task.EMBED, locked=locked, source="local", builds=tmp_path / "builds")
     assert isinstance(model, Embedder)
     tokenized = model.tokenize(["the cat sits", "a dog turns on the light"])
     each = model.encode_each_token(tokenized)

@@ -105,7 +105,7 @@ class Plan:
 
 def scaffold(kind: Kind, plan: Plan) -> dict[str, str]:
     """The files of a kind, by their paths in the project."""
-    values = _values(plan, kind)
+    values = _values(plan)
     room = files("hardtack.bake") / "templates" / kind.value
     return {target: fill((room / name).read_text("utf-8"), values) for name, target in TEMPLATES[kind].items()}
 
@@ -169,7 +169,7 @@ def rounded(mebibytes: float) -> int:
     return int(-(-mebibytes // 64) * 64)
 
 
-def _values(plan: Plan, kind: Kind) -> dict[str, str]:
+def _values(plan: Plan) -> dict[str, str]:
     lock, home = berthed(plan.lock, whole_image=True)
     models = [model for model in lock.models if model.task.pulls]
     loading = [model for model in models if model.task.loads]
@@ -190,7 +190,8 @@ def _values(plan: Plan, kind: Kind) -> dict[str, str]:
         "build": f" && hardtack build {' '.join(built)}" if built else "",
         "install": _INSTALL if quantised else "",
         "make": _MAKE.format(" ".join(built)) if built else "",
-        "unproven": (_UNASKED if kind is Kind.CI else _UNPROVEN) if native else "",
+        "unproven": _UNPROVEN if native else "",
+        "unasked": _UNASKED if native else "",
         "ask": "" if native else _ASK,
         "proof": "verify" if native else "prove",
         "lean": _LEAN if lean else "",

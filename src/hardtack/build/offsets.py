@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hardtack.build.scaled import is_kind, scaled
 from hardtack.runtime.engines.openvino_import import import_openvino
 
 _LOW, _HIGH = 3, 4
@@ -55,7 +56,9 @@ def begin_at_zero(graph: Any) -> int:
 
 def _offset(node: Any) -> float:
     """The number that the least step of a whole activation stands for; 0 where that is it, or there are several."""
-    if node.get_type_name() != "FakeQuantize" or not all(_is(node.input_value(i), "Constant") for i in (_LOW, _HIGH)):
+    if node.get_type_name() != "FakeQuantize" or not all(
+        is_kind(node.input_value(i), "Constant") for i in (_LOW, _HIGH)
+    ):
         return 0.0
     least = node.input_value(_LOW).get_node().get_data()
     return float(least.reshape(-1)[0]) if least.size == 1 else 0.0
@@ -65,17 +68,13 @@ def _row_sums(product: Any, steps: Any) -> NDArray[np.float64] | None:
     """Of *activation · (int8 → f32 · scale)ᵀ*: the sum of each row of the weights; None of anything else."""
     if product.get_type_name() != "MatMul" or product.input_value(0).get_node() != steps:
         return None
-    scaled = product.input_value(1)
-    if not _is(scaled, "Multiply") or not product.get_attributes()["transpose_b"]:
+    weights = scaled(product.input_value(1))
+    if weights is None or weights.table.get_element_type().get_type_name() != "i8":
         return None
-    converted, scale = scaled.get_node().input_value(0), scaled.get_node().input_value(1)
-    if not (_is(converted, "Convert") and _is(scale, "Constant")):
+    if not product.get_attributes()["transpose_b"]:
         return None
-    weights = converted.get_node().input_value(0)
-    if not (_is(weights, "Constant") and weights.get_element_type().get_type_name() == "i8"):
-        return None
-    table = weights.get_node().get_data()
-    scales = np.broadcast_to(scale.get_node().get_data().astype(np.float64), (len(table), 1))
+    table = weights.table.get_node().get_data()
+    scales = np.broadcast_to(weights.scale.get_node().get_data().astype(np.float64), (len(table), 1))
     sums: NDArray[np.float64] = table.sum(axis=1, dtype=np.int64) * scales[:, 0]
     return sums
 
@@ -84,7 +83,7 @@ def _add(op: Any, product: Any, what: NDArray[np.float64]) -> None:
     """Add a number for each output to a product: to its bias, where it has one."""
     readers = list(product.output(0).get_target_inputs())
     reader = readers[0].get_node()
-    if len(readers) == 1 and reader.get_type_name() == "Add" and _is(reader.input_value(1), "Constant"):
+    if len(readers) == 1 and reader.get_type_name() == "Add" and is_kind(reader.input_value(1), "Constant"):
         bias = reader.input_value(1).get_node().get_data()
         made = (bias.astype(np.float64) + what.reshape(bias.shape)).astype(np.float32)
         reader.input(1).replace_source_output(op.constant(made).output(0))
@@ -93,7 +92,3 @@ def _add(op: Any, product: Any, what: NDArray[np.float64]) -> None:
     made.set_friendly_name(f"{product.get_friendly_name()}/offset")
     for target in readers:
         target.replace_source_output(made.output(0))
-
-
-def _is(value: Any, kind: str) -> bool:
-    return bool(value.get_node().get_type_name() == kind)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hardtack.build.scaled import Scaled, is_kind, scaled
 from hardtack.runtime.engines.openvino_import import import_openvino
 
 
@@ -29,11 +30,10 @@ def look_up_first(graph: Any) -> int:
         found = _scaled_table(gather)
         if found is None:
             continue
-        table, scale, dtype = found
         ids, axis = gather.input_value(1), gather.input_value(2)
         name = gather.get_friendly_name()
-        rows = op.convert(op.gather(table, ids, axis), dtype)
-        made = op.multiply(rows, op.gather(scale, ids, axis))
+        rows = op.convert(op.gather(found.table, ids, axis), found.dtype)
+        made = op.multiply(rows, op.gather(found.scale, ids, axis))
         for port, label in ((rows, "rows"), (made, "scaled")):
             port.set_friendly_name(f"{name}/{label}")
         for target in gather.output(0).get_target_inputs():
@@ -42,24 +42,14 @@ def look_up_first(graph: Any) -> int:
     return turned
 
 
-def _scaled_table(node: Any) -> tuple[Any, Any, str] | None:
-    """Of a look-up along the first axis in *constant → convert → times a scale for each row*: table, scale, dtype."""
-    if node.get_type_name() != "Gather" or not _is(node.input_value(2), "Constant"):
+def _scaled_table(node: Any) -> Scaled | None:
+    """What a look-up along the first axis reads, where that has a scale for each row."""
+    if node.get_type_name() != "Gather" or not is_kind(node.input_value(2), "Constant"):
         return None
-    times = node.input_value(0).get_node()
-    if times.get_type_name() != "Multiply":
+    found = scaled(node.input_value(0))
+    if found is None:
         return None
-    converted, scale = times.input_value(0), times.input_value(1)
-    if not (_is(converted, "Convert") and _is(scale, "Constant")):
-        return None
-    table = converted.get_node().input_value(0)
-    if not (_is(table, "Constant") and table.get_element_type().get_type_name() in ("i8", "u8")):
-        return None
-    shape = tuple(scale.get_shape())
-    by_row = len(shape) == len(table.get_shape()) and shape[0] == table.get_shape()[0]
+    shape, rows = tuple(found.scale.get_shape()), tuple(found.table.get_shape())
+    by_row = len(shape) == len(rows) and shape[0] == rows[0]
     along_first = int(node.input_value(2).get_node().get_data().reshape(-1)[0]) == 0
-    return (table, scale, converted.get_element_type().get_type_name()) if by_row and along_first else None
-
-
-def _is(value: Any, kind: str) -> bool:
-    return bool(value.get_node().get_type_name() == kind)
+    return found if by_row and along_first else None

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +26,8 @@ from hardtack.supply.store import project_id
 
 Snapshot = tuple[str, str]
 """Repository and commit."""
+
+_BUILDING = "builds.lock"
 
 
 class Standing(StrEnum):
@@ -62,46 +64,38 @@ class Known:
     builds: frozenset[str] = frozenset()
 
 
-@contextmanager
-def writing(store: Store) -> Iterator[None]:
+def writing(store: Store) -> AbstractContextManager[None]:
     """Hold the register: no project is noted while a prune decides, and none decides while one is noted.
 
     Raises:
         DiskError: it cannot be written.
     """
-    path = store.own / "projects.lock"
-    with disk.on_disk(path):
-        disk.make_folder(path.parent)
-    with held(path, threading.Event(), lambda: None):
-        yield
+    return held(_lock_file(store, "projects.lock"), threading.Event(), lambda: None)
 
 
-@contextmanager
-def building(store: Store) -> Iterator[None]:
+def building(store: Store) -> AbstractContextManager[None]:
     """Say that builds are being made, which no lock names before they are measured: no prune takes any meanwhile.
 
     Raises:
         DiskError: it cannot be written.
     """
-    with shared(_building(store)):
-        yield
+    return shared(_lock_file(store, _BUILDING))
 
 
-@contextmanager
-def nobody_builds(store: Store) -> Iterator[bool]:
+def nobody_builds(store: Store) -> AbstractContextManager[bool]:
     """Whether nobody makes builds; then nobody begins to before the block ends.
 
     Raises:
         DiskError: nobody can tell.
     """
-    with alone(_building(store)) as quiet:
-        yield quiet
+    return alone(_lock_file(store, _BUILDING))
 
 
-def _building(store: Store) -> Path:
-    with disk.on_disk(store.own):
+def _lock_file(store: Store, name: str) -> Path:
+    path = store.own / name
+    with disk.on_disk(path):
         disk.make_folder(store.own)
-    return store.own / "builds.lock"
+    return path
 
 
 def remember(store: Store, lock: Lock, path: Path) -> bool:

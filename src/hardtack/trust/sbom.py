@@ -15,6 +15,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
 from hardtack import __version__
 from hardtack.spec.digest import hash_bytes
 from hardtack.spec.lock import LOCK_NAME, LockedBuild, LockedCode, LockedFile, LockedModel
@@ -130,8 +132,6 @@ def licenses_of(said: str) -> list[Part]:
 
     The Hub's ``a, b`` means that both hold.
     """
-    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-
     try:
         expression = canonicalize_license_expression(" AND ".join(part.strip() for part in said.split(",")))
     except InvalidLicenseExpression:
