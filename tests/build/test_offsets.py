@@ -72,6 +72,17 @@ def test_on_its_steps_they_are_the_same_to_seven_digits() -> None:
         np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=2e-6)
 
 
+def test_what_is_put_in_is_named_after_its_reader_and_not_by_chance() -> None:
+    """Names are part of a build's bytes, and OpenVINO counts its own in the order in which nodes are made."""
+    for biased in (True, False):
+        made = products(0, -1.0, 1.55, biased=biased, readers=3)
+        begin_at_zero(made)
+        for node in made.get_ordered_ops():
+            ends = {"FakeQuantize": (3, 4), "Add": (1,)}.get(node.get_type_name(), ())
+            for place in ends:
+                assert node.input_value(place).get_node().get_friendly_name().startswith(node.get_friendly_name())
+
+
 def test_a_bias_takes_it_where_there_is_one() -> None:
     biased, bare = (products(0, -1.0, 1.55, biased=given) for given in (True, False))
     before = [len(made.get_ops()) for made in (biased, bare)]

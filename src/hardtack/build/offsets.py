@@ -48,8 +48,9 @@ def begin_at_zero(graph: Any) -> int:
             assert each is not None
             _add(op, product, offset * each)
         greatest = steps.input_value(_HIGH).get_node().get_data()
-        steps.input(_LOW).replace_source_output(op.constant(np.zeros_like(greatest)).output(0))
-        steps.input(_HIGH).replace_source_output(op.constant(greatest - greatest.dtype.type(offset)).output(0))
+        name = steps.get_friendly_name()
+        _replace(op, steps.input(_LOW), np.zeros_like(greatest), f"{name}/least")
+        _replace(op, steps.input(_HIGH), greatest - greatest.dtype.type(offset), f"{name}/greatest")
         moved += 1
     return moved
 
@@ -85,10 +86,22 @@ def _add(op: Any, product: Any, what: NDArray[np.float64]) -> None:
     reader = readers[0].get_node()
     if len(readers) == 1 and reader.get_type_name() == "Add" and is_kind(reader.input_value(1), "Constant"):
         bias = reader.input_value(1).get_node().get_data()
-        made = (bias.astype(np.float64) + what.reshape(bias.shape)).astype(np.float32)
-        reader.input(1).replace_source_output(op.constant(made).output(0))
+        moved = (bias.astype(np.float64) + what.reshape(bias.shape)).astype(np.float32)
+        _replace(op, reader.input(1), moved, f"{reader.get_friendly_name()}/bias")
         return
-    made = op.add(product, op.constant(what.astype(np.float32)))
-    made.set_friendly_name(f"{product.get_friendly_name()}/offset")
+    name = f"{product.get_friendly_name()}/offset"
+    made = op.add(product, what.astype(np.float32))
+    made.set_friendly_name(name)
+    made.input_value(1).get_node().set_friendly_name(f"{name}/bias")
     for target in readers:
         target.replace_source_output(made.output(0))
+
+
+def _replace(op: Any, port: Any, number: NDArray[Any], name: str) -> None:
+    """Give an input another constant, by a name of its own: OpenVINO's is counted in the order in which nodes are made.
+
+    That order is chance, since the readers of a node are a set; and names are part of a build's bytes.
+    """
+    made = op.constant(number)
+    made.set_friendly_name(name)
+    port.replace_source_output(made.output(0))
